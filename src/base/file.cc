@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace vmsnap {
+namespace {
+
+Result<UniqueFd> open_file(const std::string& path, int flags, std::string_view purpose) {
+  UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC));
+  if (!fd) return io_error(fmt::format("cannot open it for {}", purpose), errno).in_file(path);
+  return fd;
+}
+
+}  // namespace
+
+Error File::fail(std::string_view operation, int errno_value) const {
+  return io_error(fmt::format("cannot {}", operation), errno_value).in_file(name_);
+}
+
+Result<File> File::open_for_reading(const std::string& path) {
+  VMSNAP_ASSIGN_OR_RETURN(UniqueFd fd, open_file(path, O_RDONLY, "reading"));
+  return File(std::move(fd), path);
+}
+
+Result<File> File::open_for_writing(const std::string& path) {
+  VMSNAP_ASSIGN_OR_RETURN(UniqueFd fd, open_file(path, O_RDWR, "reading and writing"));
+  return File(std::move(fd), path);
+}
+
+File File::adopt(UniqueFd fd, std::string name) { return {std::move(fd), std::move(name)}; }
+
+Result<std::uint64_t> File::size() const {
+  struct stat status {};
+  if (::fstat(fd_.get(), &status) != 0) return fail("read its status", errno);
+  if (S_ISBLK(status.st_mode)) {
+    std::uint64_t bytes = 0;
+    if (::ioctl(fd_.get(), BLKGETSIZE64, &bytes) != 0) return fail("read the size of the block device", errno);
+    return bytes;
+  }
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+Result<void> File::read_at(std::uint64_t offset, MutableByteView out) const {
+  std::uint64_t at = offset;
+  while (!out.empty()) {
+    const ssize_t count = ::pread(fd_.get(), out.data(), out.size(), static_cast<off_t>(at));
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      return fail("read", errno).at_offset(at);
+    }
+    if (count == 0) {
+      return Error(ErrorKind::kTruncated,
+                   fmt::format("the file ends here, but {} more bytes are needed; the copy is incomplete",
+                               out.size()))
+          .in_file(name_)
+          .at_offset(at);
+    }
+    at += static_cast<std::uint64_t>(count);
+    out = out.subspan(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+Result<void> File::write_at(std::uint64_t offset, ByteView bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t count = ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      return fail("write", errno).at_offset(offset);
+    }
+    offset += static_cast<std::uint64_t>(count);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+Result<void> File::truncate(std::uint64_t size) const {
+  if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0) return fail("set its size", errno);
+  return {};
+}
+
+Result<void> File::sync_data() const {
+  if (::fdatasync(fd_.get()) != 0) return fail("flush it to the disk", errno);
+  return {};
+}
+
+Result<std::optional<FileRange>> File::next_data(std::uint64_t offset, std::uint64_t limit) const {
+  if (offset >= limit) return std::optional<FileRange>{};
+  const off_t data = ::lseek(fd_.get(), static_cast<off_t>(offset), SEEK_DATA);
+  if (data < 0) {
+    if (errno == ENXIO) return std::optional<FileRange>{};
+    if (errno == EINVAL) return std::optional<FileRange>{FileRange{offset, limit}};
+    return fail("look for data", errno);
+  }
+  if (static_cast<std::uint64_t>(data) >= limit) return std::optional<FileRange>{};
+  const off_t hole = ::lseek(fd_.get(), data, SEEK_HOLE);
+  if (hole < 0) return fail("look for a hole", errno);
+  return std::optional<FileRange>{
+      FileRange{static_cast<std::uint64_t>(data), std::min(limit, static_cast<std::uint64_t>(hole))}};
+}
+
+}  // namespace vmsnap

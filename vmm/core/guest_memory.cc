@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "core/guest_memory.h"
+
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+
+namespace vmsnap::vmm {
+
+MemoryMap GuestMemory::layout(std::uint64_t size) {
+  MemoryMap map;
+  const std::uint64_t low = std::min(size, kLowMemoryLimit);
+  map.segments.push_back({0, "ram-low", SegmentKind::kSystemMemory, low});
+  map.mappings.push_back({0, 0, Gpa(0), low, false});
+  if (size > low) {
+    map.segments.push_back({1, "ram-high", SegmentKind::kSystemMemory, size - low});
+    map.mappings.push_back({1, 0, Gpa(kHighMemoryBase), size - low, false});
+  }
+  return map;
+}
+
+Result<GuestMemory> GuestMemory::allocate(const MemoryMap& map) {
+  VMSNAP_RETURN_IF_ERROR(validate(map));
+  std::vector<Mapping> segments;
+  for (const MemorySegment& segment : map.segments) {
+    VMSNAP_ASSIGN_OR_RETURN(Mapping mapping, Mapping::anonymous(segment.size));
+    // Advice only: a kernel without transparent huge pages gives the same memory, slower.
+    ::madvise(mapping.data(), mapping.size(), MADV_HUGEPAGE);
+    segments.push_back(std::move(mapping));
+  }
+  return GuestMemory(map, std::move(segments));
+}
+
+Result<GuestMemory> GuestMemory::adopt(const MemoryMap& map, std::vector<Mapping> segments) {
+  VMSNAP_RETURN_IF_ERROR(validate(map));
+  bool fits = segments.size() == map.segments.size();
+  for (std::size_t i = 0; fits && i < segments.size(); ++i) fits = segments[i].size() == map.segments[i].size;
+  if (!fits) {
+    return Error(ErrorKind::kInvalidState, "the mappings given do not fit the segments of the memory map");
+  }
+  return GuestMemory(map, std::move(segments));
+}
+
+std::optional<MutableByteView> GuestMemory::find(Gpa address, std::uint64_t size) const {
+  for (const MemoryMapping& mapping : map_.mappings) {
+    if (address < mapping.guest_address) break;
+    const std::uint64_t offset = address.value() - mapping.guest_address.value();
+    if (offset >= mapping.size) continue;
+    if (size > mapping.size - offset) return std::nullopt;
+    return segments_[mapping.segment].bytes().subspan(mapping.segment_offset + offset, size);
+  }
+  return std::nullopt;
+}
+
+bool GuestMemory::read(Gpa address, MutableByteView out) const {
+  const auto bytes = find(address, out.size());
+  if (!bytes) return false;
+  std::copy(bytes->begin(), bytes->end(), out.begin());
+  return true;
+}
+
+bool GuestMemory::write(Gpa address, ByteView bytes) const {
+  const auto target = find(address, bytes.size());
+  if (!target) return false;
+  std::copy(bytes.begin(), bytes.end(), target->begin());
+  return true;
+}
+
+}  // namespace vmsnap::vmm
