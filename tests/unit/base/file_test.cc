@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "base/file.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/mapping.h"
+#include "temp_dir.h"
+
+namespace vmsnap {
+namespace {
+
+TEST(File, ReadingPastTheEndIsTruncatedAndSaysHowMuchIsMissing) {
+  const TempDir dir;
+  std::ofstream(dir.file("f")) << "12345";
+  const auto file = File::open_for_reading(dir.file("f"));
+  ASSERT_TRUE(file);
+  ByteVector out(8);
+  const auto read = file->read_at(1, out);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind(), ErrorKind::kTruncated);
+  EXPECT_EQ(read.error().offset(), 5u);
+  EXPECT_NE(read.error().to_string().find("4 more bytes"), std::string::npos) << read.error().to_string();
+}
+
+TEST(File, AMissingFileIsAnIoErrorThatNamesTheFile) {
+  const auto file = File::open_for_reading("/nonexistent/f");
+  ASSERT_FALSE(file);
+  EXPECT_EQ(file.error().kind(), ErrorKind::kIo);
+  EXPECT_EQ(file.error().file(), "/nonexistent/f");
+}
+
+TEST(File, FindsDataBetweenHoles) {
+  const TempDir dir;
+  std::ofstream(dir.file("f")) << "";
+  const auto file = File::open_for_writing(dir.file("f"));
+  ASSERT_TRUE(file);
+  ASSERT_TRUE(file->truncate(4 << 20));
+  const ByteVector page(4096, std::byte{1});
+  ASSERT_TRUE(file->write_at(1 << 20, page));
+  const auto data = file->next_data(0, 4 << 20);
+  ASSERT_TRUE(data);
+  ASSERT_TRUE(data->has_value());
+  EXPECT_LE((*data)->begin, 1u << 20);
+  EXPECT_GE((*data)->end, (1u << 20) + 4096);
+}
+
+TEST(Mapping, WritesToAPrivateCopyDoNotReachTheFile) {
+  const TempDir dir;
+  std::ofstream(dir.file("f")) << std::string(4096, 'a');
+  const auto file = File::open_for_reading(dir.file("f"));
+  ASSERT_TRUE(file);
+  const auto mapping = Mapping::private_copy(*file, 0, 4096);
+  ASSERT_TRUE(mapping);
+  mapping->data()[0] = std::byte{'b'};
+  ByteVector first(1);
+  ASSERT_TRUE(file->read_at(0, first));
+  EXPECT_EQ(first[0], std::byte{'a'});
+}
+
+}  // namespace
+}  // namespace vmsnap
