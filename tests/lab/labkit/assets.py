@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Everything the lab boots, built into the cache on first use: a kernel, two initramfs, two programs.
+
+Names are keyed by their inputs, so an edited source makes a new file and a second call finds the first one.
+"""
+
+import os
+import shutil
+import subprocess
+
+from labkit import LabError
+from labkit.cache import LAB_DIRECTORY, cache_directory, key_of, locked, publish_file, scratch_directory
+from labkit.cpio import Archive
+from labkit.kernel import get_kernel
+
+L1_MODULES = ["irqbypass", "kvm", "kvm_amd", "virtio_pci", "virtio_console", "virtiofs"]
+GUEST_MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng"]
+L1_APPLETS = ["sh", "mount", "mkdir", "insmod", "ip", "poweroff", "chroot", "setsid", "cat", "ln", "touch",
+              "usleep"]
+GUEST_APPLETS = ["sh", "mount", "mkdir", "insmod", "mkfs.ext2", "ls", "cat", "ps", "dmesg", "poweroff", "reboot"]
+
+
+class Assets:
+    """Paths of the built things. Each property builds what is missing."""
+
+    def __init__(self, refresh_kernel=False):
+        self.cache = cache_directory()
+        with locked(self.cache):
+            self.kernel = get_kernel(self.cache, refresh_kernel)
+
+    @property
+    def kernel_image(self):
+        return self.kernel.image
+
+    @property
+    def l1_initrd(self):
+        return self._initramfs("l1", "l1_init.sh", L1_MODULES, L1_APPLETS, {})
+
+    @property
+    def guest_initrd(self):
+        return self._initramfs("guest", "guest_init.sh", GUEST_MODULES, GUEST_APPLETS,
+                               {"guest_workload": self.guest_workload})
+
+    @property
+    def guest_workload(self):
+        folder = os.path.join(LAB_DIRECTORY, "workload")
+        return self._program("guest_workload", _sources(folder))
+
+    @property
+    def kvm_probe(self):
+        return self._program("kvm_probe", [os.path.join(LAB_DIRECTORY, "kvm_probe.c")])
+
+    def _initramfs(self, name, script, modules, applets, programs):
+        archive = Archive()
+        for folder in ("proc", "sys", "dev", "tmp", "run", "mnt", "bin", "modules"):
+            archive.directory(folder)
+        archive.file("init", _read(os.path.join(LAB_DIRECTORY, script)), 0o755)
+        archive.file("bin/busybox", _busybox(), 0o755)
+        for applet in applets:
+            archive.symlink(f"bin/{applet}", "busybox")
+        for program, path in programs.items():
+            archive.file(f"bin/{program}", _read(path), 0o755)
+        ordered = self.kernel.modules_in_order(modules)
+        for path in ordered:
+            archive.file(f"modules/{os.path.basename(path)}", _read(path))
+        archive.file("modules/order", "".join(f"/modules/{os.path.basename(path)}\n" for path in ordered).encode())
+        data = archive.bytes()
+        target = os.path.join(self.cache, "lab", f"{name}-{self.kernel.version}-{key_of(data)}.cpio")
+        if not os.path.exists(target):
+            publish_file(data, target)
+        return target
+
+    def _program(self, name, sources):
+        flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-static", "-pthread"]
+        target = os.path.join(self.cache, "lab", f"{name}-{key_of(' '.join(flags), *map(_read, sources))}")
+        if os.path.exists(target):
+            return target
+        with scratch_directory(os.path.join(self.cache, "lab")) as scratch:
+            binary = os.path.join(scratch, name)
+            inputs = [source for source in sources if source.endswith(".c")]
+            try:
+                done = subprocess.run(["gcc", *flags, "-o", binary, *inputs], capture_output=True, text=True)
+            except OSError as error:
+                raise LabError("The lab's guest programs are compiled with gcc, which is not here: "
+                               "apt-get install gcc libc6-dev.") from error
+            if done.returncode != 0:
+                raise LabError(f"{name} cannot be compiled; gcc says:\n{done.stderr.strip()}")
+            os.rename(binary, target)
+        return target
+
+
+def _sources(folder):
+    return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith((".c", ".h"))]
+
+
+def _busybox():
+    path = shutil.which("busybox")
+    data = _read(path) if path else b""
+    # A dynamic executable names its interpreter, which an initramfs of ours does not have.
+    if not data or b"/ld-linux" in data[:4096]:
+        raise LabError("The lab needs a statically linked busybox, and "
+                       f"{path + ' is dynamic' if path else 'there is none on PATH'}: apt-get install busybox-static.")
+    return data
+
+
+def _read(path):
+    with open(path, "rb") as file:
+        return file.read()
