@@ -107,8 +107,14 @@ __asm__(
     ".popsection\n");
 
 static const char* step_name(uint32_t step) {
-  static const char* const kNames[] = {"the first instruction", "SSE arithmetic", "FXSAVE",   "CMPXCHG16B",
-                                       "POPCNT",                "CRC32",          "RDTSCP", "port output"};
+  static const char* const kNames[] = {"the first instruction",
+                                       "SSE arithmetic",
+                                       "FXSAVE",
+                                       "CMPXCHG16B",
+                                       "POPCNT",
+                                       "CRC32",
+                                       "RDTSCP",
+                                       "port output"};
   return step < sizeof kNames / sizeof *kNames ? kNames[step] : "an unknown step";
 }
 
@@ -129,7 +135,9 @@ static int call(int fd, unsigned long request, const char* name, void* argument)
 }
 #define CALL(fd, request, argument) call(fd, request, #request, (void*)(argument))
 
-static void on_alarm(int signal_number) { (void)signal_number; }
+static void on_alarm(int signal_number) {
+  (void)signal_number;
+}
 
 // Gives the vCPU the CPUID that the host supports and returns the features that the steps depend on.
 static uint32_t set_cpuid(int kvm, int vcpu) {
@@ -157,7 +165,8 @@ static void set_long_mode(int vcpu, unsigned char* ram) {
   tables[1024] = 0x83;
   struct kvm_sregs sregs;
   CALL(vcpu, KVM_GET_SREGS, &sregs);
-  struct kvm_segment flat = {.limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
+  struct kvm_segment flat = {
+      .limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
   sregs.cs = flat;
   flat.selector = 16;
   flat.type = 3;
@@ -166,7 +175,7 @@ static void set_long_mode(int vcpu, unsigned char* ram) {
   sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = flat;
   sregs.cr0 = 0x80000033;  // PG, NE, ET, MP, PE
   sregs.cr3 = kPageTables;
-  sregs.cr4 = 0x620;    // PAE, OSFXSR, OSXMMEXCPT
+  sregs.cr4 = 0x620;   // PAE, OSFXSR, OSXMMEXCPT
   sregs.efer = 0x500;  // LME, LMA
   CALL(vcpu, KVM_SET_SREGS, &sregs);
   struct kvm_regs regs = {.rip = kCode, .rsp = kStackTop, .rdi = kData, .rflags = 2};

@@ -17,7 +17,7 @@ L1_MODULES = ["irqbypass", "kvm", "kvm_amd", "virtio_pci", "virtio_console", "vi
 GUEST_MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng"]
 L1_APPLETS = ["sh", "mount", "mkdir", "insmod", "ip", "poweroff", "chroot", "setsid", "cat", "ln", "touch",
               "usleep"]
-GUEST_APPLETS = ["sh", "mount", "mkdir", "insmod", "mkfs.ext2", "ls", "cat", "ps", "dmesg", "poweroff", "reboot"]
+GUEST_APPLETS = ["sh", "mount", "mkdir", "insmod", "mke2fs", "ls", "cat", "ps", "dmesg", "poweroff", "reboot"]
 
 
 class Assets:

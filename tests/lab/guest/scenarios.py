@@ -1,0 +1,297 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What a real Linux guest must be able to live through. Runs on the machine it is started on.
+
+Prints one JSON line per scenario: name, outcome (passed or failed), reason, seconds.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+import traceback
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+
+import disk_image  # noqa: E402
+import vmlinux  # noqa: E402
+from vm import GuestFailure, Machine, require  # noqa: E402
+
+NS = 1_000_000_000
+INDEPENDENT_READER = os.path.join(os.path.dirname(os.path.realpath(__file__)), '..', '..', 'support', 'vmsnap_reader.py')
+
+
+def require_unbroken(counts, first):
+    """The numbers go up by one from `first`, and the hash of the buffer never changes."""
+    numbers = [count.number for count in counts]
+    require(numbers == list(range(first, first + len(numbers))),
+            f'the count has a gap or a repeat: expected {len(numbers)} numbers from {first}, got {numbers}')
+    require(len({count.hash for count in counts}) <= 1, f'the hash changed: {sorted({c.hash for c in counts})}')
+
+
+def require_calm(vm):
+    require(not vm.complaints(), f'the guest complained: {vm.complaints()}')
+
+
+def check_whole(machine, snapshot):
+    """Both readers of the format find the file whole."""
+    machine.tool('check', '--level', 'full', snapshot)
+    done = __import__('subprocess').run(['/usr/bin/python3', INDEPENDENT_READER, snapshot], capture_output=True,
+                                        text=True, timeout=120, check=False)
+    require(done.returncode == 0, f'the independent reader refused {snapshot}: {done.stdout}{done.stderr}')
+
+
+def boot(machine, cpus=1, kernel=None, memory='256M'):
+    with machine.run('vmsnap.workload=boot', cpus=cpus, kernel=kernel, memory=memory) as vm:
+        vm.wait_for('GUEST-READY')
+        status = vm.wait_for_exit()
+        require(status == 0, f'snapvmm exited with {status}:\n{vm.tail()}')
+
+
+def boot_elf_through_pvh(machine):
+    path = machine.path('vmlinux')
+    vmlinux.extract(machine.kernel, path)
+    boot(machine, kernel=path)
+
+
+def suspend_and_restore(machine, cpus=1, memory='256M', clock='freeze'):
+    disk = machine.disk()
+    snapshot = machine.path('guest.vmsnap')
+    with machine.run('vmsnap.workload=count', cpus=cpus, memory=memory, disk=disk) as vm:
+        vm.wait_for('GUEST-READY')
+        vm.wait_for_counts(12)
+        vm.ctl('suspend', snapshot)
+        status = vm.wait_for_exit()
+        require(status == 0, f'after suspend snapvmm exited with {status}:\n{vm.tail()}')
+        require_calm(vm)
+        before = vm.counts()
+    require_unbroken(before, 1)
+    stopped_at = time.time_ns()
+    image = os.stat(snapshot)
+    require(image.st_mode & 0o777 == 0o600, f'the snapshot has mode {image.st_mode & 0o777:o}')
+    check_whole(machine, snapshot)
+    with open(snapshot, 'rb') as file:
+        file.seek(-64, os.SEEK_END)
+        footer = file.read()
+    time.sleep(3)
+
+    with machine.restore(snapshot, '--clock', clock) as vm:
+        vm.wait_for_counts(40)
+        require_calm(vm)
+        after = vm.counts()
+        asleep_ns = time.time_ns() - stopped_at
+        require_unbroken(before + after, 1)
+        require_time(before[-1], after, clock, asleep_ns)
+        vm.ctl('quit')
+        require(vm.wait_for_exit() == 0, 'snapvmm did not end well after quit')
+    with open(snapshot, 'rb') as file:
+        file.seek(-64, os.SEEK_END)
+        require(file.read() == footer, 'the snapshot was written to')
+    require(os.stat(snapshot).st_mtime_ns == image.st_mtime_ns, 'the snapshot was written to')
+    machine.tool('check', '--level', 'full', snapshot)
+    disk_image.require_records(disk, at_least=after[-1].number)
+
+
+def require_time(last, after, clock, asleep_ns):
+    """docs/snapvmm.1: freeze hides the time between; advance adds it to the monotonic and the wall clock."""
+    gap_mono = after[0].mono_ns - last.mono_ns
+    gap_real = after[0].real_ns - last.real_ns
+    require(gap_mono > 0, f'monotonic time went back by {-gap_mono} ns')
+    require(abs(gap_mono - gap_real) < NS // 2, f'the clocks drifted apart: {gap_mono} and {gap_real} ns')
+    if clock == 'freeze':
+        require(gap_mono < 2 * NS, f'a frozen clock moved by {gap_mono / NS:.1f} s over the restore')
+    else:
+        require(3 * NS < gap_mono < asleep_ns + 2 * NS,
+                f'an advanced clock moved by {gap_mono / NS:.1f} s over {asleep_ns / NS:.1f} s of sleep')
+        wrong = abs(after[-1].real_ns - time.time_ns())
+        require(wrong < 2 * NS, f'the wall clock of the guest is off by {wrong / NS:.1f} s')
+
+
+def checkpoint_and_run_on(machine, cpus=1):
+    disk = machine.disk()
+    snapshot = machine.path('checkpoint.vmsnap')
+    with machine.run('vmsnap.workload=count', cpus=cpus, disk=disk) as vm:
+        vm.wait_for('GUEST-READY')
+        vm.wait_for_counts(8)
+        vm.ctl('checkpoint', snapshot)
+        at_checkpoint = vm.counts()[-1].number
+        disk_then = machine.path('disk-then.img')
+        vm.ctl('pause')
+        require(vm.ctl('status')['state'] == 'paused', 'status does not say paused')
+        stopped = vm.counts()[-1].number
+        time.sleep(1)
+        require(vm.counts()[-1].number == stopped, 'the guest counted while it was paused')
+        vm.ctl('resume')
+        vm.wait_for_counts(20)
+        require_calm(vm)
+        require_unbroken(vm.counts(), 1)
+        vm.ctl('quit')
+        vm.wait_for_exit()
+    check_whole(machine, snapshot)
+    # The disk has moved on since; the restored guest gets a blank one of the same size under the slot's name,
+    # so that its writes prove only that the device works. Its file system is cached in its memory.
+    del disk_then
+    other = machine.disk('other.img')
+    with machine.restore(snapshot, '--slot', f'disk0={other}') as vm:
+        vm.wait_for_counts(10)
+        restored = vm.counts()
+        require_unbroken(restored, restored[0].number)
+        require(restored[0].number <= at_checkpoint + 1,
+                f'the checkpoint was taken at {at_checkpoint}, the restored guest began at {restored[0].number}')
+        require(not [c for c in vm.complaints() if 'I/O error' not in c], f'the guest complained: {vm.complaints()}')
+
+
+def ten_rounds(machine, cpus=1):
+    disk = machine.disk()
+    counts = []
+    snapshot = machine.path('round-0.vmsnap')
+    with machine.run('vmsnap.workload=count vmsnap.buffer_mib=8', cpus=cpus, disk=disk) as vm:
+        vm.wait_for('GUEST-READY')
+        vm.wait_for_counts(4)
+        vm.ctl('suspend', snapshot)
+        require(vm.wait_for_exit() == 0, 'suspend failed')
+        require_calm(vm)
+        counts += vm.counts()
+    for number in range(1, 11):
+        with machine.restore(snapshot) as vm:
+            vm.wait_for_counts(4)
+            following = machine.path(f'round-{number}.vmsnap')
+            vm.ctl('suspend', following)
+            require(vm.wait_for_exit() == 0, f'suspend {number} failed:\n{vm.tail()}')
+            require_calm(vm)
+            counts += vm.counts()
+        os.unlink(snapshot)
+        snapshot = following
+        require_unbroken(counts, 1)
+    check_whole(machine, snapshot)
+    disk_image.require_records(disk, at_least=counts[-1].number)
+
+
+def finish_after_restore(machine):
+    """The guest itself re-reads its file from the disk at the end and powers off."""
+    disk = machine.disk()
+    snapshot = machine.path('guest.vmsnap')
+    with machine.run('vmsnap.workload=count vmsnap.count_max=30', disk=disk) as vm:
+        vm.wait_for_counts(10)
+        vm.ctl('suspend', snapshot)
+        require(vm.wait_for_exit() == 0, 'suspend failed')
+    with machine.restore(snapshot) as vm:
+        vm.wait_for('disk-ok records=30')
+        require(vm.wait_for_exit() == 0, f'the guest did not power off well:\n{vm.tail()}')
+        require_calm(vm)
+
+
+def refuses_what_is_not_whole(machine):
+    """A damaged, cut or foreign file, a missing disk and a disk in use are refused before the guest runs."""
+    disk = machine.disk()
+    snapshot = machine.path('guest.vmsnap')
+    with machine.run('vmsnap.workload=count vmsnap.buffer_mib=4', disk=disk, memory='128M') as vm:
+        vm.wait_for_counts(3)
+        vm.ctl('checkpoint', snapshot)
+        with machine.restore(snapshot) as second:
+            status = second.wait_for_exit()
+            require(status == 1 and 'disk0' in second.tail(), f'a disk in use was not refused ({status}):\n{second.tail()}')
+        refused = vm.try_ctl('checkpoint', '/nonexistent-directory/x')
+        require(refused.returncode == 1, f'an impossible checkpoint exited with {refused.returncode}')
+        vm.wait_for_counts(3)
+        vm.ctl('quit')
+        vm.wait_for_exit()
+
+    whole = open(snapshot, 'rb').read()
+
+    def refused_with(data, status, word, *extra):
+        path = machine.path('altered.vmsnap')
+        with open(path, 'wb') as file:
+            file.write(data)
+        with machine.restore(path, *extra) as second:
+            got = second.wait_for_exit()
+            require(got == status, f'exit status {got}, not {status}:\n{second.tail()}')
+            require(word in second.tail(), f'no "{word}" in:\n{second.tail()}')
+            require(not second.counts(), 'the guest ran')
+
+    flipped = bytearray(whole)
+    data_at = next(at for at in range(len(whole) // 2, len(whole)) if whole[at] not in (0, 1))
+    flipped[data_at] ^= 1
+    refused_with(bytes(flipped), 4, 'offset')
+    refused_with(whole[:len(whole) // 2], 4, 'incomplete')
+    refused_with(b'not a snapshot' * 100, 4, 'magic')
+    refused_with(whole, 1, 'disk0', '--slot', 'disk0=/nonexistent')
+    small = machine.disk('small.img', mebibytes=1)
+    refused_with(whole, 5, 'disk0', '--slot', f'disk0={small}')
+    refused_with(whole, 2, 'disk7', '--slot', f'disk7={small}')
+
+
+def survives_a_kill_during_a_save(machine):
+    """A crash in the middle of a save leaves the old file, whole."""
+    snapshot = machine.path('guest.vmsnap')
+    for delay in (0.0, 0.02, 0.05, 0.1, 0.2):
+        with machine.run('vmsnap.workload=count', memory='256M') as vm:
+            vm.wait_for_counts(2)
+            vm.ctl('checkpoint', snapshot)
+            before = os.stat(snapshot)
+            ctl = __import__('subprocess').Popen([vm.program, 'ctl', vm.control, 'checkpoint', snapshot],
+                                                 stdout=-3, stderr=-3)
+            time.sleep(delay)
+            vm.kill()
+            ctl.wait()
+        machine.tool('check', '--level', 'full', snapshot)
+        require(before.st_size > 0, 'the first checkpoint was empty')
+
+
+SCENARIOS = {
+    'boots on one CPU': lambda m: boot(m, cpus=1),
+    'boots on two CPUs': lambda m: boot(m, cpus=2),
+    'boots with memory above the hole': lambda m: boot(m, memory='5G'),
+    'boots an ELF kernel through PVH': boot_elf_through_pvh,
+    'suspends and restores on one CPU': lambda m: suspend_and_restore(m, cpus=1),
+    'suspends and restores on two CPUs': lambda m: suspend_and_restore(m, cpus=2),
+    'suspends and restores memory above the hole': lambda m: suspend_and_restore(m, cpus=1, memory='3200M'),
+    'restores with the clocks advanced': lambda m: suspend_and_restore(m, cpus=1, clock='advance'),
+    'restores with the clocks advanced on two CPUs': lambda m: suspend_and_restore(m, cpus=2, clock='advance'),
+    'runs on after a checkpoint, which restores too': lambda m: checkpoint_and_run_on(m, cpus=1),
+    'runs on after a checkpoint on two CPUs': lambda m: checkpoint_and_run_on(m, cpus=2),
+    'lives through ten rounds on one CPU': lambda m: ten_rounds(m, cpus=1),
+    'lives through ten rounds on two CPUs': lambda m: ten_rounds(m, cpus=2),
+    'reads its disk back after a restore and powers off': finish_after_restore,
+    'refuses what is not whole': refuses_what_is_not_whole,
+    'keeps the old file when killed during a save': survives_a_kill_during_a_save,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--programs', help='build directory')
+    parser.add_argument('--kernel')
+    parser.add_argument('--initrd')
+    parser.add_argument('--cpu-profile', default='host')
+    parser.add_argument('--log', default='/dev/null', help='file for everything the guests print')
+    parser.add_argument('--list', action='store_true')
+    parser.add_argument('names', nargs='*')
+    arguments = parser.parse_args()
+    if arguments.list:
+        print('\n'.join(SCENARIOS))
+        return 0
+    failed = False
+    for name in arguments.names or SCENARIOS:
+        begun = time.monotonic()
+        reason = ''
+        with open(arguments.log, 'a', encoding='utf-8') as log, tempfile.TemporaryDirectory() as scratch:
+            log.write(f'=== {name}\n')
+            try:
+                SCENARIOS[name](Machine(arguments.programs, arguments.kernel, arguments.initrd, scratch,
+                                        arguments.cpu_profile, log))
+            except GuestFailure as error:
+                reason = str(error)
+            except Exception:  # a fault of the test itself is a failure with its traceback
+                reason = traceback.format_exc()
+        failed = failed or bool(reason)
+        print(json.dumps({'name': name, 'outcome': 'failed' if reason else 'passed', 'reason': reason,
+                          'seconds': round(time.monotonic() - begun, 1)}), flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Drives one snapvmm process: starts it, reads its console, talks to its control socket."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+
+COUNT = re.compile(r'^count (\d+) mono_ns=(\d+) real_ns=(\d+) hash=([0-9a-f]+)')
+# Words by which the guest's workload or its kernel says that something is wrong with it.
+COMPLAINTS = re.compile(r'hash-bad|time-bad|xmm-bad|disk-bad|soft lockup|rcu.*stall|BUG:|Oops|Call Trace|'
+                        r'clocksource.*unstable|hung task|I/O error', re.I)
+
+
+class GuestFailure(Exception):
+    """What a scenario found wrong."""
+
+
+def require(condition, message):
+    if not condition:
+        raise GuestFailure(message)
+
+
+class Count:
+    """One line of the workload."""
+
+    def __init__(self, match, seen_at):
+        self.number = int(match.group(1))
+        self.mono_ns = int(match.group(2))
+        self.real_ns = int(match.group(3))
+        self.hash = match.group(4)
+        self.seen_at = seen_at
+
+
+class Vm:
+    """A running snapvmm. `arguments` is everything after the program's name."""
+
+    def __init__(self, program, arguments, control, log):
+        self.program = program
+        self.control = control
+        self.lines = []
+        self._changed = threading.Condition()
+        self._log = log
+        self._log.write(f"$ snapvmm {' '.join(arguments)}\n")
+        self.process = subprocess.Popen([program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._reader.join(timeout=5)
+
+    def _read(self):
+        for raw in self.process.stdout:
+            line = raw.decode('utf-8', 'replace').rstrip('\r\n')
+            with self._changed:
+                self.lines.append((line, time.monotonic()))
+                self._log.write(line + '\n')
+                self._log.flush()
+                self._changed.notify_all()
+        with self._changed:
+            self.lines.append((None, time.monotonic()))
+            self._changed.notify_all()
+
+    def wait_for(self, pattern, timeout=90, start=0):
+        """The first match of `pattern` in the lines from `start` on."""
+        regex = re.compile(pattern)
+        deadline = time.monotonic() + timeout
+        at = start
+        with self._changed:
+            while True:
+                while at < len(self.lines):
+                    line, _ = self.lines[at]
+                    if line is None:
+                        raise GuestFailure(f'snapvmm ended before "{pattern}" appeared; its last lines:\n{self.tail()}')
+                    match = regex.search(line)
+                    if match:
+                        return match
+                    at += 1
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise GuestFailure(f'no "{pattern}" within {timeout} s; the last lines:\n{self.tail()}')
+                self._changed.wait(left)
+
+    def wait_for_counts(self, more, timeout=90):
+        """Waits until `more` further count lines have been printed and returns the last."""
+        target = len(self.counts()) + more
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while len(self._counts()) < target:
+                left = deadline - time.monotonic()
+                if left <= 0 or (self.lines and self.lines[-1][0] is None):
+                    raise GuestFailure(f'{len(self._counts())} count lines, {target} awaited; the last lines:\n{self.tail()}')
+                self._changed.wait(left)
+            return self._counts()[-1]
+
+    def _counts(self):
+        return [Count(match, at) for line, at in self.lines if line is not None and (match := COUNT.match(line))]
+
+    def counts(self):
+        with self._changed:
+            return self._counts()
+
+    def tail(self, lines=25):
+        return '\n'.join('    | ' + line for line, _ in self.lines[-lines:] if line is not None)
+
+    def wait_for_exit(self, timeout=60):
+        try:
+            status = self.process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise GuestFailure(f'snapvmm did not end within {timeout} s; the last lines:\n{self.tail()}') from error
+        self._reader.join(timeout=5)
+        return status
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self._reader.join(timeout=5)
+
+    def ctl(self, *words, timeout=60):
+        """Runs `snapvmm ctl SOCKET WORDS` and returns the parsed result; a refusal is a GuestFailure."""
+        done = self.try_ctl(*words, timeout=timeout)
+        require(done.returncode == 0, f'ctl {" ".join(words)} exited with {done.returncode}: {done.stdout}{done.stderr}')
+        return json.loads(done.stdout)
+
+    def try_ctl(self, *words, timeout=60):
+        return subprocess.run([self.program, 'ctl', self.control, *words], capture_output=True, text=True,
+                              timeout=timeout, check=False)
+
+    def complaints(self):
+        return [line for line, _ in self.lines if line is not None and COMPLAINTS.search(line)]
+
+
+class Machine:
+    """Where the programs, the kernel and the scratch files are, and how to start a guest with them."""
+
+    def __init__(self, programs, kernel, initrd, scratch, cpu_profile, log):
+        self.snapvmm = os.path.join(programs, 'vmm', 'snapvmm')
+        self.snaptool = os.path.join(programs, 'snaptool', 'snaptool')
+        self.kernel = kernel
+        self.initrd = initrd
+        self.scratch = scratch
+        self.cpu_profile = cpu_profile
+        self.log = log
+        self._started = 0
+
+    def path(self, name):
+        return os.path.join(self.scratch, name)
+
+    def disk(self, name='disk.img', mebibytes=64):
+        path = self.path(name)
+        with open(path, 'wb') as image:
+            image.truncate(mebibytes << 20)
+        return path
+
+    def _control(self):
+        self._started += 1
+        return self.path(f'control-{self._started}')
+
+    def run(self, words, cpus=1, memory='256M', disk=None, kernel=None, extra=()):
+        """Boots the kernel; `words` go to its command line."""
+        control = self._control()
+        arguments = ['run', '--kernel', kernel or self.kernel, '--initrd', self.initrd, '--memory', memory,
+                     '--cpus', str(cpus), '--cpu-profile', self.cpu_profile, '--control', control,
+                     '--cmdline', f'console=ttyS0 quiet panic=-1 reboot=k {words}']
+        if disk:
+            arguments += ['--disk', disk]
+        return Vm(self.snapvmm, [*arguments, *extra], control, self.log)
+
+    def restore(self, snapshot, *extra):
+        control = self._control()
+        return Vm(self.snapvmm, ['restore', snapshot, '--control', control, *extra], control, self.log)
+
+    def tool(self, *words, expect=0):
+        done = subprocess.run([self.snaptool, *words], capture_output=True, text=True, timeout=120, check=False)
+        self.log.write(f"$ snaptool {' '.join(words)}\n{done.stdout}{done.stderr}")
+        require(done.returncode == expect,
+                f'snaptool {" ".join(words)} exited with {done.returncode}, not {expect}: {done.stdout}{done.stderr}')
+        return done.stdout
