@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Writes the framing of a snapshot, front to back.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/result.h"
+#include "format/chunk_header.h"
+#include "format/digest.h"
+#include "format/file_header.h"
+
+namespace vmsnap {
+
+/// What the caller says about a chunk; the writer knows the rest.
+struct ChunkSpec {
+  FourCc type;
+  std::uint32_t schema_id = 0;
+  std::uint32_t instance = 0;
+  std::uint32_t flags = kChunkCritical;
+};
+
+/// One line of the index, kept for every chunk written or walked.
+struct IndexLine {
+  std::uint64_t offset = 0;  // of the chunk header
+  std::uint64_t size = 0;    // to the next chunk header
+  Digest128 digest;
+  FourCc type;
+  std::uint32_t instance = 0;
+  std::uint32_t schema_id = 0;
+  std::uint32_t flags = 0;
+  bool operator==(const IndexLine&) const = default;
+};
+
+/// A chunk whose body is being written by someone else, directly to the file. Filled in by
+/// ChunkWriter::reserve(), given back to ChunkWriter::commit().
+struct ChunkReservation {
+  ChunkHeader header;
+  std::uint64_t offset = 0;       // of the chunk header
+  std::uint64_t body_offset = 0;  // where the body's bytes belong
+};
+
+/// What finish() reports.
+struct WrittenFile {
+  Digest128 root;
+  std::uint64_t size = 0;         // bytes
+  std::uint32_t chunk_count = 0;  // END and INDX included
+};
+
+/// Writes one snapshot into an empty file. Calls: begin(), then append() or reserve()+commit() for each chunk,
+/// then finish(). After an error the file is unusable and must be thrown away. Not thread-safe.
+///
+/// The order of chunk types and what is in a meta are the caller's affair; sequence numbers, hashes, gaps,
+/// padding, END, INDX and footer are the writer's.
+class ChunkWriter {
+ public:
+  /// Writes the file header. `file` must outlive the writer, be empty, and be seekable. Errors: Io.
+  [[nodiscard]] static Result<ChunkWriter> begin(const File& file, const FileHeader& header);
+
+  ChunkWriter(ChunkWriter&&) = default;
+
+  /// Writes a whole chunk; the body, if any, begins at a multiple of kChunkAlignment.
+  /// Errors: Io; LimitExceeded (meta over 16 MiB, too many chunks); Usage (type or flags impossible).
+  [[nodiscard]] Result<void> append(const ChunkSpec& spec, ByteView meta, ByteView body = {});
+
+  /// Leaves room for a chunk whose meta has exactly `meta_size` bytes and whose body of `body_size` (not 0)
+  /// bytes begins at a multiple of `alignment` (a power of two, at least kChunkAlignment). Bytes of the body
+  /// that are never written are a hole, which reads as zero. commit() must follow before any other call.
+  [[nodiscard]] Result<ChunkReservation> reserve(const ChunkSpec& spec, std::uint32_t meta_size,
+                                                 std::uint64_t body_size, std::uint64_t alignment);
+  /// Writes header and meta of a reserved chunk. `body_hash` as the chunk's flags demand. Errors: Io;
+  /// Internal (the meta has another size than reserved).
+  [[nodiscard]] Result<void> commit(const ChunkReservation& reservation, ByteView meta, std::uint64_t body_hash);
+
+  /// Writes END, INDX (with the ids of their schemas) and the footer. Does not sync. Errors: as append().
+  [[nodiscard]] Result<WrittenFile> finish(std::uint32_t end_schema_id, std::uint32_t index_schema_id);
+
+  /// Every chunk written so far, in order.
+  [[nodiscard]] const std::vector<IndexLine>& written() const { return index_; }
+  [[nodiscard]] const FileHeader& header() const { return header_; }
+  [[nodiscard]] const File& file() const { return *file_; }
+
+ private:
+  ChunkWriter(const File& file, FileHeader header);
+
+  [[nodiscard]] Result<ChunkHeader> next_header(const ChunkSpec& spec, std::size_t meta_size) const;
+  [[nodiscard]] Result<void> write_head(const ChunkHeader& header, std::uint64_t offset, ByteView meta,
+                                        std::uint64_t end);
+
+  const File* file_;
+  FileHeader header_;
+  std::uint64_t seed_;
+  std::uint64_t position_;  // where the next chunk header goes
+  bool reserved_ = false;
+  std::vector<IndexLine> index_;
+};
+
+}  // namespace vmsnap

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/mapping.h"
+#include "base/result.h"
+#include "container/chunk_reader.h"
+#include "format/chunk_type.h"
+#include "ram/flat_ram_reader.h"
+#include "snapshot/manifest.h"
+
+namespace vmsnap {
+
+/// How much of a file open() proves.
+enum class ReadLevel : std::uint8_t {
+  kHeader,  // framing, SCHM, CONF, MEMM and their agreement: constant small cost whatever the RAM
+  kMeta,    // also every meta, the root and the leaf arrays
+  kFull,    // also every body, gap and padding: reads all data of the file
+};
+
+/// A schema that the file carries.
+struct EmbeddedSchema {
+  std::uint32_t id = 0;    // as chunk headers refer to it
+  FourCc chunk_type;       // of the chunks it describes
+  std::string name;        // type name, "uart16550"
+  ChunkVersion version;
+  std::string root_table;  // fully qualified
+  Digest128 content_hash;  // XXH3-128 of the binary schema
+  std::uint32_t chunk = 0; // sequence number of the SCHM chunk
+};
+
+struct SnapshotReadOptions {
+  ReadLevel level = ReadLevel::kMeta;
+  /// Opens files that hold what a restore must refuse (critical chunks of unknown meaning, another guest
+  /// architecture), for tools that show or copy them.
+  bool allow_unknown_critical = false;
+};
+
+/// An open snapshot. Move-only; const member functions are thread-safe, the others (device_state, map_segment,
+/// mark_consumed: they remember what was taken) are not.
+class SnapshotReader {
+ public:
+  /// Errors: Io; Truncated, Corrupt (the file is damaged; with offset and chunk); Unsupported (naming what
+  /// this build does not know); LimitExceeded.
+  [[nodiscard]] static Result<SnapshotReader> open(const std::string& path, const SnapshotReadOptions& options = {});
+  [[nodiscard]] static Result<SnapshotReader> open(File file, const SnapshotReadOptions& options = {});
+
+  [[nodiscard]] const ChunkReader& container() const { return container_; }
+  [[nodiscard]] const FileHeader& header() const { return container_.header(); }
+  [[nodiscard]] const Digest128& root() const { return container_.footer().root; }
+  [[nodiscard]] const Manifest& manifest() const { return manifest_; }
+  [[nodiscard]] const MemoryMap& memory_map() const { return memory_map_; }
+
+  /// Every embedded schema, in file order.
+  [[nodiscard]] std::span<const EmbeddedSchema> schemas() const { return schemas_; }
+  /// The schema of that id, or nullptr.
+  [[nodiscard]] const EmbeddedSchema* find_schema(std::uint32_t id) const;
+  /// The schema that describes a chunk's meta: by schema id; of a SCHM chunk, the one whose chunk_type is SCHM.
+  /// nullptr when the file carries none.
+  [[nodiscard]] const EmbeddedSchema* schema_of(const ChunkRecord& chunk) const;
+  /// The binary schema (.bfbs), verified. Hostile: for SchemaModel only. Errors: Io, Corrupt.
+  [[nodiscard]] Result<ByteVector> schema_body(const EmbeddedSchema& schema) const;
+
+  /// The chunk that holds a device's state; `instance` is in the manifest.
+  [[nodiscard]] const ChunkRecord& device_chunk(std::uint32_t instance) const;
+  /// The chunk that holds a segment; `id` is in the memory map.
+  [[nodiscard]] const ChunkRecord& segment_chunk(std::uint32_t id) const;
+
+  /// The state of a device, verified against its hash and its file identifier, and consumed. The FlatBuffer is
+  /// not verified against a schema: that is for whoever has the schema. Errors: Io, Corrupt; Usage (no such
+  /// instance).
+  [[nodiscard]] Result<ByteVector> device_state(std::uint32_t instance);
+  /// A private mapping of a segment (see map_flat_ram), and consumed. Errors: Io, Truncated, Usage.
+  [[nodiscard]] Result<Mapping> map_segment(std::uint32_t id);
+  /// Verifies a segment against its leaves; `mapping` is what map_segment() returned and not modified since, or
+  /// empty to read from the file. Errors: Io, Corrupt, Usage.
+  [[nodiscard]] Result<void> verify_segment(std::uint32_t id, ByteView mapping, unsigned threads = 1) const;
+  /// Decoded meta of a segment's chunk (leaves included). Errors: Io, Corrupt, Usage.
+  [[nodiscard]] Result<FlatRamMeta> segment_meta(std::uint32_t id) const;
+
+  /// For a caller that takes a chunk by other means.
+  void mark_consumed(const ChunkRecord& chunk) { consumed_.insert(chunk.header.sequence); }
+  /// Critical chunks that nobody took, beyond those of the container itself; a restore with any has lost state.
+  [[nodiscard]] std::vector<const ChunkRecord*> unconsumed() const;
+  /// Chunks that are neither the container's nor named by the manifest, optional and critical ones.
+  [[nodiscard]] std::vector<const ChunkRecord*> unknown_chunks() const;
+
+ private:
+  explicit SnapshotReader(ChunkReader container) : container_(std::move(container)) {}
+
+  [[nodiscard]] Result<void> load_schemas();
+  [[nodiscard]] Result<void> load_tables();
+  [[nodiscard]] Result<void> match_devices();
+  [[nodiscard]] Result<void> match_segments();
+  [[nodiscard]] Result<void> check_known(const SnapshotReadOptions& options) const;
+  [[nodiscard]] Result<void> check_bodies() const;
+
+  ChunkReader container_;
+  Manifest manifest_;
+  MemoryMap memory_map_;
+  std::vector<EmbeddedSchema> schemas_;
+  std::map<std::uint32_t, std::size_t> schema_by_id_;
+  std::vector<std::uint32_t> device_chunks_;   // sequence numbers, by instance
+  std::vector<std::uint32_t> segment_chunks_;  // sequence numbers, by segment id
+  std::set<std::uint32_t> consumed_;
+};
+
+}  // namespace vmsnap
