@@ -136,9 +136,10 @@ class SchemaModel {
   [[nodiscard]] const Object* find_object(std::string_view name) const;
   [[nodiscard]] const Enum* find_enum(std::string_view name) const;
 
-  /// Bytes that one element of a vector of that type occupies in the vector, and their alignment.
-  [[nodiscard]] std::uint32_t element_size(const Type& type) const;
-  [[nodiscard]] std::uint32_t element_alignment(const Type& type) const;
+  /// Bytes and alignment of one value of that kind where it is stored; of strings, tables and unions, those
+  /// of the offset that leads to them. The shape does not matter.
+  [[nodiscard]] std::uint32_t inline_size(const Type& type) const;
+  [[nodiscard]] std::uint32_t inline_alignment(const Type& type) const;
 
   /// The type in the schema language: "[vmsnap.schema.Msr]", "ulong".
   [[nodiscard]] std::string describe(const Type& type) const;
