@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Source: Motorola MC146818 data sheet; ports as in the IBM PC/AT Technical Reference.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "core/device.h"
+#include "core/io_handler.h"
+#include "devices/mc146818/mc146818_time.h"
+
+namespace vmsnap::schema {
+struct Mc146818T;
+}
+
+namespace vmsnap::vmm {
+
+/// The real-time clock and CMOS RAM of a PC. The time is the host's when the device is made and runs with the
+/// host's monotonic clock from then on; the guest may set it. The flags of register C are kept, but no
+/// interrupt is raised: the machine must not announce one (then Linux polls). IoHandler of its two ports.
+class Mc146818 final : public Device, public IoHandler {
+ public:
+  static constexpr std::uint64_t kPorts = 2;
+
+  /// `base` is the index port and names the device. `clock` must outlive it. The clock shows UTC.
+  Mc146818(std::uint16_t base, const Clock& clock);
+
+  /// Moves the clock on by `ns` (not negative) as if the guest had run that long: the advance policy of a
+  /// restore. Call it between restore() and resume(), while the clock stands still.
+  void advance(std::int64_t ns);
+
+  void read(std::uint64_t offset, MutableByteView data) override;
+  void write(std::uint64_t offset, ByteView data) override;
+
+  [[nodiscard]] DeviceEntry describe() const override;
+  void resume() override;
+  [[nodiscard]] Result<ByteVector> save() const override;
+  [[nodiscard]] Result<void> restore(ByteView state) override;
+
+ private:
+  struct Time {
+    std::int64_t seconds = 0;
+    std::uint32_t fraction = 0;  // ns
+  };
+  struct State {
+    std::uint8_t index = 0;
+    mc146818::Cmos cmos{};
+    // The clock runs on from `base` since `epoch_ns`; it stands at `base` when the guest has stopped it, and
+    // between restore() and resume(), when there is no epoch_ns.
+    Time base;
+    std::optional<std::int64_t> epoch_ns;
+    Time seen;  // up to where the flags of register C are right
+  };
+  [[nodiscard]] static Result<State> validate(const schema::Mc146818T& state);
+
+  [[nodiscard]] static bool runs(const State& state);
+  [[nodiscard]] static Time now(const State& state, std::int64_t monotonic_ns);
+  /// Brings the time bytes and flags up to `monotonic_ns`.
+  static void settle(State& state, std::int64_t monotonic_ns);
+  [[nodiscard]] static std::uint8_t register_c(const State& state);
+  static void move_on(Time& time, std::uint64_t ns);
+
+  // Called with mutex_ held.
+  [[nodiscard]] std::uint8_t read_cmos();
+  void write_cmos(std::uint8_t value);
+  void write_control(std::uint8_t index, std::uint8_t value);
+
+  const std::string path_;
+  const Clock& clock_;
+
+  mutable std::mutex mutex_;
+  State s_;
+};
+
+}  // namespace vmsnap::vmm

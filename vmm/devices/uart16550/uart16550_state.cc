@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include <fmt/format.h>
+
+#include "devices/state_buffer.h"
+#include "devices/uart16550/uart16550.h"
+#include "devices/uart16550/uart16550_bits.h"
+#include "uart16550_generated.h"
+
+namespace vmsnap::vmm {
+
+using namespace uart16550;
+
+DeviceEntry Uart16550::describe() const {
+  DeviceEntry entry;
+  entry.path = path_;
+  entry.type = "uart16550";
+  entry.version = {1, 0};
+  entry.readable_since = {1, 0};
+  return entry;
+}
+
+void Uart16550::resume() {
+  bool tell = false;
+  {
+    const std::lock_guard lock(mutex_);
+    irq_level_ = interrupt_wanted();
+    irq_.set_level(irq_level_);
+    tell = input_refused_ && r_.receive_fifo.size() < capacity();
+    if (tell) input_refused_ = false;
+  }
+  if (tell) sink_.input_wanted();
+}
+
+Result<ByteVector> Uart16550::save() const {
+  const std::lock_guard lock(mutex_);
+  schema::Uart16550T state;
+  state.ier = r_.ier;
+  state.fcr = r_.fcr;
+  state.lcr = r_.lcr;
+  state.mcr = r_.mcr;
+  state.lsr = line_status();
+  state.msr = r_.msr;
+  state.scr = r_.scr;
+  state.dll = r_.dll;
+  state.dlm = r_.dlm;
+  state.receive_fifo.assign(r_.receive_fifo.begin(), r_.receive_fifo.end());
+  state.thre_interrupt_pending = r_.thre_interrupt_pending;
+  return pack_state(state, schema::Uart16550Identifier());
+}
+
+Result<Uart16550::Registers> Uart16550::validate(const schema::Uart16550T& state) {
+  if ((state.ier & ~kIerMask) != 0) {
+    return corrupt_field("ier", fmt::format("{:#04x} has bits set that always read as 0", state.ier));
+  }
+  if ((state.mcr & ~kMcrMask) != 0) {
+    return corrupt_field("mcr", fmt::format("{:#04x} has bits set that always read as 0", state.mcr));
+  }
+  const std::size_t limit = (state.fcr & kFcrEnable) != 0 ? kFifoSize : 1;
+  if (state.receive_fifo.size() > limit) {
+    return corrupt_field("receive_fifo", fmt::format("{} bytes are more than the {} that the hardware holds here",
+                                                     state.receive_fifo.size(), limit));
+  }
+  Registers r;
+  r.ier = state.ier;
+  r.fcr = state.fcr;
+  r.lcr = state.lcr;
+  r.mcr = state.mcr;
+  // DR follows from the FIFO. What was still in a transmitter is not part of the state, so it is empty.
+  r.lsr = static_cast<std::uint8_t>((state.lsr & kLsrErrors) | kLsrTransmitterEmpty);
+  r.msr = state.msr;
+  r.scr = state.scr;
+  r.dll = state.dll;
+  r.dlm = state.dlm;
+  r.receive_fifo.assign(state.receive_fifo.begin(), state.receive_fifo.end());
+  r.thre_interrupt_pending = state.thre_interrupt_pending;
+  return r;
+}
+
+Result<void> Uart16550::restore(ByteView bytes) {
+  const auto refuse = [this](Error error) {
+    return std::move(error).in_chunk(schema::Uart16550Identifier()).in_device(path_);
+  };
+  auto state = unpack_state<schema::Uart16550>(bytes, schema::Uart16550Identifier());
+  if (!state) return refuse(std::move(state).error());
+  auto registers = validate(**state);
+  if (!registers) return refuse(std::move(registers).error());
+
+  const std::lock_guard lock(mutex_);
+  r_ = std::move(*registers);
+  irq_level_ = interrupt_wanted();
+  irq_.set_level(irq_level_);
+  return {};
+}
+
+}  // namespace vmsnap::vmm
