@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// What everything with state does with the FlatBuffer of it before it looks at a field, and after it has
+// filled one in.
+#pragma once
+
+#include <flatbuffers/flatbuffers.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace vmsnap::vmm {
+
+/// The largest state a device writes or accepts, in bytes (the cap of a chunk's meta).
+inline constexpr std::size_t kMaxStateSize = std::size_t{16} << 20;
+
+/// Errors about one field of a state; the device adds its place and its chunk type.
+[[nodiscard]] inline Error corrupt_field(std::string_view field, std::string sentence) {
+  return Error(ErrorKind::kCorrupt, std::move(sentence)).in_field(field);
+}
+[[nodiscard]] inline Error unsupported_field(std::string_view field, std::string sentence) {
+  return Error(ErrorKind::kUnsupported, std::move(sentence)).in_field(field);
+}
+
+/// Verifies the structure of a state of any origin and unpacks it. `Root` is the generated table type,
+/// `identifier` its file identifier. Says nothing about the values: the device checks each field.
+/// Errors: LimitExceeded (size), Corrupt.
+template <typename Root>
+[[nodiscard]] Result<std::unique_ptr<typename Root::NativeTableType>> unpack_state(ByteView state,
+                                                                                   const char* identifier) {
+  if (state.size() > kMaxStateSize) {
+    return Error(ErrorKind::kLimitExceeded,
+                 "the state has " + std::to_string(state.size()) + " bytes, more than the 16 MiB a device may have");
+  }
+  // The verifier checks alignment relative to the start of the buffer, which therefore must be aligned
+  // itself; and the caller's bytes may be a mapped file that changes underneath.
+  const ByteVector copy(state.begin(), state.end());
+  const auto* data = reinterpret_cast<const std::uint8_t*>(copy.data());
+  flatbuffers::Verifier::Options options;
+  options.max_depth = 32;
+  options.max_tables = static_cast<flatbuffers::uoffset_t>(std::min<std::size_t>(8 * copy.size(), 200'000));
+  flatbuffers::Verifier verifier(data, copy.size(), options);
+  if (!verifier.VerifyBuffer<Root>(identifier)) {
+    return Error(ErrorKind::kCorrupt,
+                 std::string("the state is not a FlatBuffer with the identifier \"") + identifier +
+                     "\" and the structure its schema gives it; take another copy of the snapshot");
+  }
+  return std::unique_ptr<typename Root::NativeTableType>(flatbuffers::GetRoot<Root>(data)->UnPack());
+}
+
+/// The FlatBuffer of a state. The same content gives the same bytes. `Native` is the generated object type.
+/// Errors: Internal when it would be larger than any reader accepts.
+template <typename Native>
+[[nodiscard]] Result<ByteVector> pack_state(const Native& state, const char* identifier) {
+  flatbuffers::FlatBufferBuilder builder;
+  builder.Finish(Native::TableType::Pack(builder, &state), identifier);
+  if (builder.GetSize() > kMaxStateSize) {
+    return Error(ErrorKind::kInternal, "the state of the device is larger than the 16 MiB a snapshot may hold");
+  }
+  const ByteView bytes = as_byte_view(builder.GetBufferPointer(), builder.GetSize());
+  return ByteVector(bytes.begin(), bytes.end());
+}
+
+}  // namespace vmsnap::vmm
