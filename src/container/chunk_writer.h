@@ -9,8 +9,8 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/result.h"
+#include "container/index.h"
 #include "format/chunk_header.h"
-#include "format/digest.h"
 #include "format/file_header.h"
 
 namespace vmsnap {
@@ -21,18 +21,6 @@ struct ChunkSpec {
   std::uint32_t schema_id = 0;
   std::uint32_t instance = 0;
   std::uint32_t flags = kChunkCritical;
-};
-
-/// One line of the index, kept for every chunk written or walked.
-struct IndexLine {
-  std::uint64_t offset = 0;  // of the chunk header
-  std::uint64_t size = 0;    // to the next chunk header
-  Digest128 digest;
-  FourCc type;
-  std::uint32_t instance = 0;
-  std::uint32_t schema_id = 0;
-  std::uint32_t flags = 0;
-  bool operator==(const IndexLine&) const = default;
 };
 
 /// A chunk whose body is being written by someone else, directly to the file. Filled in by

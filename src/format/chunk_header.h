@@ -35,7 +35,7 @@ struct ChunkHeader {
   std::uint32_t gap = 0;        // zero bytes between meta and body
   std::uint64_t body_size = 0;  // bytes
   std::uint64_t meta_hash = 0;
-  std::uint64_t body_hash = 0;
+  std::uint64_t body_hash = 0;  // of an empty body too
   bool operator==(const ChunkHeader&) const = default;
 
   [[nodiscard]] bool critical() const { return (flags & kChunkCritical) != 0; }
