@@ -29,7 +29,7 @@ Result<GuestMemory> GuestMemory::allocate(const MemoryMap& map) {
     ::madvise(mapping.data(), mapping.size(), MADV_HUGEPAGE);
     segments.push_back(std::move(mapping));
   }
-  return GuestMemory(map, std::move(segments));
+  return GuestMemory(map, std::move(segments), true);
 }
 
 Result<GuestMemory> GuestMemory::adopt(const MemoryMap& map, std::vector<Mapping> segments) {
@@ -39,7 +39,7 @@ Result<GuestMemory> GuestMemory::adopt(const MemoryMap& map, std::vector<Mapping
   if (!fits) {
     return Error(ErrorKind::kInvalidState, "the mappings given do not fit the segments of the memory map");
   }
-  return GuestMemory(map, std::move(segments));
+  return GuestMemory(map, std::move(segments), false);
 }
 
 std::optional<MutableByteView> GuestMemory::find(Gpa address, std::uint64_t size) const {

@@ -33,6 +33,9 @@ class GuestMemory {
 
   [[nodiscard]] const MemoryMap& map() const { return map_; }
 
+  /// True for memory from allocate(): private and anonymous, no file behind it.
+  [[nodiscard]] bool is_anonymous() const { return anonymous_; }
+
   /// The host bytes of segment `id`; valid as long as this object.
   [[nodiscard]] MutableByteView segment(std::uint32_t id) const { return segments_[id].bytes(); }
 
@@ -45,11 +48,12 @@ class GuestMemory {
   [[nodiscard]] bool write(Gpa address, ByteView bytes) const;
 
  private:
-  GuestMemory(MemoryMap map, std::vector<Mapping> segments)
-      : map_(std::move(map)), segments_(std::move(segments)) {}
+  GuestMemory(MemoryMap map, std::vector<Mapping> segments, bool anonymous)
+      : map_(std::move(map)), segments_(std::move(segments)), anonymous_(anonymous) {}
 
   MemoryMap map_;
   std::vector<Mapping> segments_;
+  bool anonymous_;
 };
 
 }  // namespace vmsnap::vmm
