@@ -16,6 +16,7 @@
 #include "format/chunk_type.h"
 #include "ram/flat_ram_reader.h"
 #include "snapshot/manifest.h"
+#include "snapshot/schema_meta.h"
 
 namespace vmsnap {
 
@@ -24,17 +25,6 @@ enum class ReadLevel : std::uint8_t {
   kHeader,  // framing, SCHM, CONF, MEMM and their agreement: constant small cost whatever the RAM
   kMeta,    // also every meta, the root and the leaf arrays
   kFull,    // also every body, gap and padding: reads all data of the file
-};
-
-/// A schema that the file carries.
-struct EmbeddedSchema {
-  std::uint32_t id = 0;    // as chunk headers refer to it
-  FourCc chunk_type;       // of the chunks it describes
-  std::string name;        // type name, "uart16550"
-  ChunkVersion version;
-  std::string root_table;  // fully qualified
-  Digest128 content_hash;  // XXH3-128 of the binary schema
-  std::uint32_t chunk = 0; // sequence number of the SCHM chunk
 };
 
 struct SnapshotReadOptions {
@@ -100,8 +90,10 @@ class SnapshotReader {
   [[nodiscard]] Result<void> load_tables();
   [[nodiscard]] Result<void> match_devices();
   [[nodiscard]] Result<void> match_segments();
-  [[nodiscard]] Result<void> check_known(const SnapshotReadOptions& options) const;
+  [[nodiscard]] Result<void> check_metas() const;
   [[nodiscard]] Result<void> check_bodies() const;
+  [[nodiscard]] Result<void> check_known() const;
+  [[nodiscard]] Result<ByteVector> read_state(std::uint32_t instance) const;
 
   ChunkReader container_;
   Manifest manifest_;
