@@ -28,6 +28,10 @@ class Assets:
         with locked(self.cache):
             self.kernel = get_kernel(self.cache, refresh_kernel)
 
+    def build_all(self):
+        """Builds everything now, for a caller within L1 that could not, since the cache is read-only there."""
+        return [self.kernel_image, self.l1_initrd, self.guest_initrd, self.guest_workload, self.kvm_probe]
+
     @property
     def kernel_image(self):
         return self.kernel.image
@@ -50,6 +54,11 @@ class Assets:
     def kvm_probe(self):
         return self._program("kvm_probe", [os.path.join(LAB_DIRECTORY, "kvm_probe.c")])
 
+    @property
+    def workload_selftest(self):
+        source = os.path.join(LAB_DIRECTORY, "workload_selftest.c")
+        return self._program("workload_selftest", [source], _sources(os.path.join(LAB_DIRECTORY, "workload")))
+
     def _initramfs(self, name, script, modules, applets, programs):
         archive = Archive()
         for folder in ("proc", "sys", "dev", "tmp", "run", "mnt", "bin", "modules"):
@@ -63,16 +72,17 @@ class Assets:
         ordered = self.kernel.modules_in_order(modules)
         for path in ordered:
             archive.file(f"modules/{os.path.basename(path)}", _read(path))
-        archive.file("modules/order", "".join(f"/modules/{os.path.basename(path)}\n" for path in ordered).encode())
+        order = "".join(f"/modules/{os.path.basename(path)}\n" for path in ordered)
+        archive.file("modules/order", order.encode())
         data = archive.bytes()
         target = os.path.join(self.cache, "lab", f"{name}-{self.kernel.version}-{key_of(data)}.cpio")
         if not os.path.exists(target):
             publish_file(data, target)
         return target
 
-    def _program(self, name, sources):
-        flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-static", "-pthread"]
-        target = os.path.join(self.cache, "lab", f"{name}-{key_of(' '.join(flags), *map(_read, sources))}")
+    def _program(self, name, sources, included=()):
+        flags = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-static", "-pthread"]
+        target = os.path.join(self.cache, "lab", f"{name}-{key_of(' '.join(flags), *map(_read, [*sources, *included]))}")
         if os.path.exists(target):
             return target
         with scratch_directory(os.path.join(self.cache, "lab")) as scratch:
@@ -98,8 +108,9 @@ def _busybox():
     data = _read(path) if path else b""
     # A dynamic executable names its interpreter, which an initramfs of ours does not have.
     if not data or b"/ld-linux" in data[:4096]:
-        raise LabError("The lab needs a statically linked busybox, and "
-                       f"{path + ' is dynamic' if path else 'there is none on PATH'}: apt-get install busybox-static.")
+        found = f"{path} is dynamic" if path else "there is none on PATH"
+        raise LabError(f"The lab needs a statically linked busybox, and {found}: "
+                       "apt-get install busybox-static.")
     return data
 
 

@@ -2,6 +2,7 @@
 """The cache directory: everything in it appears by rename, whole, and may be deleted at any time."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -27,7 +28,16 @@ def cache_directory():
 @contextlib.contextmanager
 def locked(cache):
     """One builder at a time, so that two labs do not fetch the same package twice."""
-    with open(os.path.join(cache, ".lock"), "w", encoding="ascii") as file:
+    try:
+        file = open(os.path.join(cache, ".lock"), "w", encoding="ascii")
+    except OSError as error:
+        # Within L1 the cache is read-only: what is there is complete, and nobody can build.
+        if error.errno != errno.EROFS:
+            raise LabError(f"The cache directory {cache} cannot be written ({error.strerror}): "
+                           "set VMSNAP_CACHE to one that can.") from error
+        yield
+        return
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

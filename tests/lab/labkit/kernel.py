@@ -96,7 +96,7 @@ def _select(tree, result, package):
     """Keeps the image, the configuration and the modules in one flat folder."""
     images = glob.glob(os.path.join(tree, "boot", "vmlinuz-*"))
     if len(images) != 1:
-        raise LabError(f"The kernel package {package} holds {len(images)} kernel images where one was expected: "
+        raise LabError(f"The kernel package {package} holds {len(images)} kernel images instead of one: "
                        "this release's packaging is not known to the lab.")
     os.makedirs(os.path.join(result, "modules"))
     shutil.move(images[0], os.path.join(result, "vmlinuz"))

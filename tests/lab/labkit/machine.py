@@ -7,6 +7,7 @@ file) never mix with it. L1 brackets the output with two lines that begin with a
 
 import ctypes
 import os
+import resource
 import select
 import shutil
 import signal
@@ -20,6 +21,9 @@ from labkit import LabError
 BOOT_LIMIT_SECONDS = 60
 VIRTIOFSD_PLACES = ("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")
 PR_SET_PDEATHSIG = 1
+L1_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PASSED_PREFIXES = ("VMSNAP_", "GTEST_", "BENCHMARK_")
+PASSED_NAMES = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
 
 
 class Settings:
@@ -98,11 +102,10 @@ class Machine:
     def _write_job(self):
         settings = self._settings
         quote = _shell_quote
-        lines = [f"export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME={quote('/tmp')} IN_LAB=1"]
-        for name, value in sorted(os.environ.items()):
-            if name.startswith(("VMSNAP_", "GTEST_", "BENCHMARK_")) or name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
-                if name.isidentifier():
-                    lines.append(f"export {name}={quote(value)}")
+        environment = {name: value for name, value in os.environ.items()
+                       if name.isidentifier() and (name.startswith(PASSED_PREFIXES) or name in PASSED_NAMES)}
+        environment.update(PATH=L1_PATH, HOME="/tmp", IN_LAB="1", VMSNAP_CACHE=settings.assets.cache)
+        lines = [f"export {name}={quote(value)}" for name, value in sorted(environment.items())]
         lines.append(f"cd {quote(settings.directory)} || exit 126")
         lines.append("exec " + " ".join(quote(word) for word in settings.command))
         self._write("command", "\n".join(lines) + "\n")
@@ -129,8 +132,10 @@ class Machine:
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(os.path.join(self._job, tag + ".socket"))
         listener.listen(1)
-        options = f"source={path},sandbox=chroot,cache={'always' if read_only else 'auto'},xattr,log_level=err"
-        command = [server, f"--fd={listener.fileno()}", "-o", options]
+        cache = "always" if read_only else "auto"
+        # Its own default for open files may be above a container's hard limit; _spawn has set ours.
+        command = [server, f"--fd={listener.fileno()}", "--rlimit-nofile=0",
+                   "-o", f"source={path},sandbox=chroot,cache={cache},xattr,log_level=err"]
         if read_only and _can_unshare():
             # L1 mounts the share read-only already; this makes the server unable to write as well.
             script = 'mount -o remount,bind,ro / 2>/dev/null; exec "$@"'
@@ -158,8 +163,8 @@ class Machine:
             command += ["-chardev", f"socket,id={tag},path={self._job}/{tag}.socket",
                         "-device", f"vhost-user-fs-pci,queue-size=1024,chardev={tag},tag={tag}"]
         # tsc=reliable: without it L1 falls back to hpet and KVM's clock loses its master clock.
-        append = ("console=ttyS0 quiet panic=-1 tsc=reliable mitigations=off no_timer_check softlockup_panic=1 "
-                  f"random.trust_cpu=on lab.job={self._job}")
+        append = ("console=ttyS0 quiet panic=-1 tsc=reliable mitigations=off no_timer_check "
+                  f"softlockup_panic=1 random.trust_cpu=on lab.job={self._job}")
         if settings.read_write:
             append += f" lab.rw={settings.read_write}"
         command += ["-append", append]
@@ -175,12 +180,15 @@ class Machine:
     def _spawn(self, command, log, descriptors):
         libc = ctypes.CDLL(None)
 
-        def die_with_parent():
+        def prepare():
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
         with open(os.path.join(self._job, log), "wb") as file:
-            self._children.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
-                                                   pass_fds=descriptors, preexec_fn=die_with_parent))
+            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+                                     pass_fds=descriptors, preexec_fn=prepare)
+        self._children.append(child)
 
     def _diagnosis(self):
         """The last words of everybody, for a report of a run that went wrong."""
