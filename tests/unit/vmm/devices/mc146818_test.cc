@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "devices/mc146818/mc146818.h"
+
+#include <gtest/gtest.h>
+
+#include <ctime>
+
+#include "devices/mc146818/mc146818_time.h"
+#include "fakes.h"
+#include "mc146818_generated.h"
+
+namespace vmsnap::vmm {
+namespace {
+
+using namespace mc146818;
+using namespace testing;
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+class Mc146818Test : public ::testing::Test {
+ protected:
+  std::uint8_t get(std::uint8_t index) { return get(device, index); }
+  void put(std::uint8_t index, std::uint8_t value) { put(device, index, value); }
+  static std::uint8_t get(Mc146818& from, std::uint8_t index) {
+    out<std::uint8_t>(from, 0, index);
+    return in<std::uint8_t>(from, 1);
+  }
+  static void put(Mc146818& to, std::uint8_t index, std::uint8_t value) {
+    out<std::uint8_t>(to, 0, index);
+    out<std::uint8_t>(to, 1, value);
+  }
+  schema::Mc146818T state() { return unpacked<schema::Mc146818>(saved(device), "RTC "); }
+  static ByteVector packed(const schema::Mc146818T& state) { return *pack_state(state, "RTC "); }
+
+  FakeClock clock;  // 2023-11-14 22:13:20, a Tuesday
+  Mc146818 device{0x70, clock};
+};
+
+TEST(Mc146818Time, AgreesWithTheCalendarOfTheHost) {
+  for (std::int64_t seconds = kMinTime; seconds <= kMaxTime; seconds += 86'400LL * 97 + 12'345) {
+    Cmos cmos{};
+    cmos[kRegisterB] = k24Hours | kBinary;
+    encode_time(seconds, cmos);
+    EXPECT_EQ(decode_time(cmos), seconds);
+    const std::time_t time = seconds;
+    std::tm tm{};
+    ASSERT_NE(::gmtime_r(&time, &tm), nullptr);
+    EXPECT_EQ(cmos[kSeconds], tm.tm_sec);
+    EXPECT_EQ(cmos[kMinutes], tm.tm_min);
+    EXPECT_EQ(cmos[kHours], tm.tm_hour);
+    EXPECT_EQ(cmos[kDayOfWeek], tm.tm_wday + 1);
+    EXPECT_EQ(cmos[kDayOfMonth], tm.tm_mday);
+    EXPECT_EQ(cmos[kMonth], tm.tm_mon + 1);
+    EXPECT_EQ(cmos[kCentury] * 100 + cmos[kYear], tm.tm_year + 1900);
+  }
+}
+
+TEST(Mc146818Time, CoversItsBounds) {
+  Cmos cmos{};
+  cmos[kRegisterB] = k24Hours;
+  for (const std::int64_t seconds : {kMinTime, kMaxTime, std::int64_t{0}, std::int64_t{-1}}) {
+    encode_time(seconds, cmos);
+    EXPECT_EQ(decode_time(cmos), seconds);
+  }
+  EXPECT_EQ(cmos[kHours], 0x23);
+}
+
+TEST(Mc146818Time, TellsTwelveHours) {
+  Cmos cmos{};
+  const std::uint8_t expected[24] = {0x12, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x10, 0x11,
+                                     0x92, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x90, 0x91};
+  for (int hour = 0; hour < 24; ++hour) {
+    encode_time(hour * 3600, cmos);
+    EXPECT_EQ(cmos[kHours], expected[hour]);
+    EXPECT_EQ(decode_time(cmos), hour * 3600);
+  }
+}
+
+TEST(Mc146818Time, MakesSenseOfNonsense) {
+  Cmos cmos;
+  cmos.fill(0xff);
+  const std::int64_t time = decode_time(cmos);
+  EXPECT_GE(time, kMinTime);
+  EXPECT_LE(time, kMaxTime);
+  cmos.fill(0);
+  EXPECT_EQ(decode_time(cmos), kMinTime);
+}
+
+TEST(Mc146818Time, KnowsThePeriodicRates) {
+  EXPECT_EQ(periodic_hz(0x20), 0U);
+  EXPECT_EQ(periodic_hz(0x21), 256U);
+  EXPECT_EQ(periodic_hz(0x22), 128U);
+  EXPECT_EQ(periodic_hz(0x23), 8192U);
+  EXPECT_EQ(periodic_hz(0x26), 1024U);
+  EXPECT_EQ(periodic_hz(0x2f), 2U);
+}
+
+TEST_F(Mc146818Test, ShowsTheTimeOfTheHostInBcd) {
+  EXPECT_EQ(get(kCentury), 0x20);
+  EXPECT_EQ(get(kYear), 0x23);
+  EXPECT_EQ(get(kMonth), 0x11);
+  EXPECT_EQ(get(kDayOfMonth), 0x14);
+  EXPECT_EQ(get(kDayOfWeek), 3);
+  EXPECT_EQ(get(kHours), 0x22);
+  EXPECT_EQ(get(kMinutes), 0x13);
+  EXPECT_EQ(get(kSeconds), 0x20);
+  EXPECT_EQ(get(kRegisterD), kValidRamAndTime);
+}
+
+TEST_F(Mc146818Test, RunsWithTheMonotonicClockAlone) {
+  clock.realtime += 1000 * kSecond;
+  EXPECT_EQ(get(kSeconds), 0x20);
+  clock.monotonic += 45 * kSecond;
+  EXPECT_EQ(get(kSeconds), 0x05);
+  EXPECT_EQ(get(kMinutes), 0x14);
+}
+
+TEST_F(Mc146818Test, ShowsBinaryWhenAskedTo) {
+  put(kRegisterB, k24Hours | kBinary);
+  EXPECT_EQ(get(kHours), 22);
+  EXPECT_EQ(get(kYear), 23);
+}
+
+TEST_F(Mc146818Test, TakesTheTimeThatTheGuestSetsAsLinuxSetsIt) {
+  put(kRegisterB, get(kRegisterB) | kSet);
+  put(kRegisterA, 0x76);  // divider held
+  put(kYear, 0x99);
+  put(kCentury, 0x19);
+  put(kMonth, 0x12);
+  put(kDayOfMonth, 0x31);
+  put(kHours, 0x23);
+  put(kMinutes, 0x59);
+  put(kSeconds, 0x58);
+  clock.monotonic += 10 * kSecond;  // stopped meanwhile
+  put(kRegisterB, k24Hours);
+  put(kRegisterA, 0x26);
+  EXPECT_EQ(get(kSeconds), 0x58);
+  clock.monotonic += kSecond / 2 - 1;
+  EXPECT_EQ(get(kSeconds), 0x58);
+  clock.monotonic += 1;  // the first update comes half a second after the divider is released
+  EXPECT_EQ(get(kSeconds), 0x59);
+  clock.monotonic += kSecond;
+  EXPECT_EQ(get(kCentury), 0x20);
+  EXPECT_EQ(get(kYear), 0x00);
+  EXPECT_EQ(get(kDayOfWeek), 7);
+}
+
+TEST_F(Mc146818Test, StopsWhileSetIsSet) {
+  clock.monotonic += 300'000'000;
+  put(kRegisterB, k24Hours | kSet);
+  clock.monotonic += 30 * kSecond;
+  EXPECT_EQ(get(kSeconds), 0x20);
+  put(kRegisterB, k24Hours);
+  clock.monotonic += 699'999'999;
+  EXPECT_EQ(get(kSeconds), 0x20);
+  clock.monotonic += 1;
+  EXPECT_EQ(get(kSeconds), 0x21);
+}
+
+TEST_F(Mc146818Test, AnnouncesTheUpdate) {
+  EXPECT_EQ(get(kRegisterA) & kUpdateInProgress, 0);
+  clock.monotonic += kSecond - 200'000;
+  EXPECT_EQ(get(kRegisterA) & kUpdateInProgress, kUpdateInProgress);
+  clock.monotonic += 200'000;
+  EXPECT_EQ(get(kRegisterA) & kUpdateInProgress, 0);
+}
+
+TEST_F(Mc146818Test, KeepsFlagsUntilRegisterCIsRead) {
+  (void)get(kRegisterC);
+  EXPECT_EQ(get(kRegisterC), 0);
+  clock.monotonic += kSecond;
+  EXPECT_EQ(get(kRegisterC), kUpdateFlag | kPeriodicFlag);
+  EXPECT_EQ(get(kRegisterC), 0);
+  put(kRegisterB, k24Hours | kUpdateEnable);
+  clock.monotonic += kSecond;
+  EXPECT_EQ(get(kRegisterC), kInterruptRequest | kUpdateFlag | kPeriodicFlag);
+  clock.monotonic += 1'000'000;  // 1024 Hz
+  EXPECT_EQ(get(kRegisterC), kPeriodicFlag);
+}
+
+TEST_F(Mc146818Test, FlagsTheAlarm) {
+  put(kRegisterA, 0x20);
+  put(kHoursAlarm, 0xff);
+  put(kMinutesAlarm, 0x14);
+  put(kSecondsAlarm, 0x01);
+  put(kRegisterB, k24Hours | kAlarmEnable);
+  (void)get(kRegisterC);
+  clock.monotonic += 40 * kSecond;  // 22:14:00
+  EXPECT_EQ(get(kRegisterC), kUpdateFlag);
+  clock.monotonic += 5 * kSecond;
+  EXPECT_EQ(get(kRegisterC), kInterruptRequest | kAlarmFlag | kUpdateFlag);
+}
+
+TEST_F(Mc146818Test, HoldsCmosBytesAndIgnoresTheNmiBit) {
+  put(0x40, 0xab);
+  EXPECT_EQ(get(0x40 | 0x80), 0xab);
+  EXPECT_EQ(state().index, 0xc0);
+  put(kRegisterD, 0);
+  EXPECT_EQ(get(kRegisterD), kValidRamAndTime);
+}
+
+TEST_F(Mc146818Test, StandsStillFromRestoreToResume) {
+  clock.monotonic += 1'250'000'000;
+  put(0x50, 0x77);
+  const ByteVector first = saved(device);
+  EXPECT_EQ(state().time, 1'700'000'001);
+  EXPECT_EQ(state().time_fraction, 250'000'000U);
+
+  FakeClock other_clock;
+  other_clock.realtime = 0;
+  other_clock.monotonic = 123;
+  Mc146818 other(0x70, other_clock);
+  ASSERT_TRUE(other.restore(first));
+  other_clock.monotonic += 100 * kSecond;
+  EXPECT_EQ(saved(other), first);
+  EXPECT_EQ(unpacked<schema::Mc146818>(saved(other), "RTC "), state());
+  other.resume();
+  EXPECT_EQ(get(other, kSeconds), 0x21);
+  EXPECT_EQ(get(other, 0x50), 0x77);
+  other_clock.monotonic += 750'000'000;
+  EXPECT_EQ(get(other, kSeconds), 0x22);
+}
+
+TEST_F(Mc146818Test, AdvancesWhenAsked) {
+  ASSERT_TRUE(device.restore(saved(device)));
+  device.advance(3600 * kSecond);
+  device.resume();
+  EXPECT_EQ(get(kHours), 0x23);
+  EXPECT_EQ(get(kMinutes), 0x13);
+}
+
+TEST_F(Mc146818Test, KeepsATimeThatIsBeingSetAcrossASave) {
+  put(kRegisterB, k24Hours | kSet);
+  put(kMinutes, 0x42);
+  const ByteVector first = saved(device);
+  FakeClock other_clock;
+  Mc146818 other(0x70, other_clock);
+  ASSERT_TRUE(other.restore(first));
+  other.resume();
+  other_clock.monotonic += 70 * kSecond;
+  EXPECT_EQ(saved(other), first);
+  put(other, kRegisterB, k24Hours);
+  EXPECT_EQ(get(other, kMinutes), 0x42);
+}
+
+TEST_F(Mc146818Test, RefusesStatesThatTheHardwareCannotHave) {
+  const schema::Mc146818T good = state();
+  schema::Mc146818T bad = good;
+  bad.cmos.resize(127);
+  expect_refused(device, packed(bad), ErrorKind::kCorrupt, "cmos");
+  bad = good;
+  bad.cmos.resize(129);
+  expect_refused(device, packed(bad), ErrorKind::kCorrupt, "cmos");
+  bad = good;
+  bad.time = kMaxTime + 1;
+  expect_refused(device, packed(bad), ErrorKind::kCorrupt, "time");
+  bad.time = kMinTime - 1;
+  expect_refused(device, packed(bad), ErrorKind::kCorrupt, "time");
+  bad = good;
+  bad.time_fraction = 1'000'000'000;
+  expect_refused(device, packed(bad), ErrorKind::kCorrupt, "time_fraction");
+}
+
+TEST_F(Mc146818Test, SurvivesTheEndOfItsCalendar) {
+  schema::Mc146818T last = state();
+  last.time = kMaxTime;
+  last.time_fraction = 999'999'999;
+  ASSERT_TRUE(device.restore(packed(last)));
+  device.advance(INT64_MAX);
+  device.resume();
+  clock.monotonic += 5 * kSecond;
+  EXPECT_EQ(get(kYear), 0x99);
+  EXPECT_EQ(state().time, kMaxTime);
+}
+
+TEST_F(Mc146818Test, SurvivesDamagedStates) {
+  put(kRegisterB, k24Hours | kSet);  // so that the clock stands while it is compared
+  expect_survives_damage(device);
+}
+
+TEST_F(Mc146818Test, NamesItselfByItsPort) {
+  EXPECT_EQ(device.describe().path, "isa0/rtc@70");
+  EXPECT_EQ(device.describe().type, "mc146818");
+}
+
+}  // namespace
+}  // namespace vmsnap::vmm
