@@ -7,7 +7,7 @@ mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 while read -r module; do
     insmod "$module"
-done </modules/order
+done </modules/drivers
 case " $(cat /proc/cmdline) " in
 *" vmsnap.workload=shell "*) exec setsid -c sh ;;
 esac

@@ -13,10 +13,13 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 
-while read -r module; do
-    insmod "$module" || fail "insmod $module"
-done </modules/order
-[ -c /dev/kvm ] || fail "there is no /dev/kvm"
+load() {
+    while read -r module; do
+        insmod "$module" || fail "insmod $module"
+    done <"$1"
+}
+
+load /modules/drivers
 
 for word in $(cat /proc/cmdline); do
     case $word in
@@ -52,6 +55,19 @@ if [ -n "$rw" ]; then
     mkdir -p "/root$rw"
     mount -t virtiofs rw "/root$rw" || fail "mount of $rw"
 fi
+
+# KVM keeps the frequency of the time stamp counter that it finds when it is loaded. L1 first calibrates it
+# roughly and about a second later well; if KVM has the rough value and the two differ by more than 250 ppm,
+# KVM believes that guests need scaling, which this CPU lacks, and every timer of a guest comes late.
+# The clock source is called "tsc-early" until the good value is there.
+tries=0
+while ! grep -qx tsc /sys/devices/system/clocksource/clocksource0/current_clocksource; do
+    tries=$((tries + 1))
+    [ $tries -lt 2000 ] || fail "the time stamp counter was not calibrated"
+    usleep 10000
+done
+load /modules/kvm
+[ -c /dev/kvm ] || fail "there is no /dev/kvm"
 
 ip link set lo up
 mkdir -p /root/run/lab

@@ -12,11 +12,13 @@ from labkit import LabError
 from labkit.cache import LAB_DIRECTORY, cache_directory, key_of, locked, publish_file, scratch_directory
 from labkit.cpio import Archive
 from labkit.kernel import get_kernel
+from labkit.vmlinux import extract_vmlinux
 
-L1_MODULES = ["irqbypass", "kvm", "kvm_amd", "virtio_pci", "virtio_console", "virtiofs"]
-GUEST_MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng"]
+# Groups of modules; each becomes a list in the initramfs that is loaded as one.
+L1_MODULES = {"drivers": ["virtio_pci", "virtio_console", "virtiofs"], "kvm": ["irqbypass", "kvm", "kvm_amd"]}
+GUEST_MODULES = {"drivers": ["virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "virtio_rng"]}
 L1_APPLETS = ["sh", "mount", "mkdir", "insmod", "ip", "poweroff", "chroot", "setsid", "cat", "ln", "touch",
-              "usleep"]
+              "usleep", "grep"]
 GUEST_APPLETS = ["sh", "mount", "mkdir", "insmod", "mke2fs", "ls", "cat", "ps", "dmesg", "poweroff", "reboot"]
 
 
@@ -29,12 +31,20 @@ class Assets:
             self.kernel = get_kernel(self.cache, refresh_kernel)
 
     def build_all(self):
-        """Builds everything now, for a caller within L1 that could not, since the cache is read-only there."""
-        return [self.kernel_image, self.l1_initrd, self.guest_initrd, self.guest_workload, self.kvm_probe]
+        """Builds everything now: a caller within L1 could not, since the cache is read-only there."""
+        return [self.kernel_image, self.kernel_elf, self.l1_initrd, self.guest_initrd, self.guest_workload,
+                self.kvm_probe]
 
     @property
     def kernel_image(self):
         return self.kernel.image
+
+    @property
+    def kernel_elf(self):
+        target = os.path.join(self.cache, "lab", f"vmlinux-{self.kernel.version}")
+        if not os.path.exists(target):
+            publish_file(extract_vmlinux(_read(self.kernel_image), self.kernel_image), target)
+        return target
 
     @property
     def l1_initrd(self):
@@ -69,11 +79,12 @@ class Assets:
             archive.symlink(f"bin/{applet}", "busybox")
         for program, path in programs.items():
             archive.file(f"bin/{program}", _read(path), 0o755)
-        ordered = self.kernel.modules_in_order(modules)
-        for path in ordered:
-            archive.file(f"modules/{os.path.basename(path)}", _read(path))
-        order = "".join(f"/modules/{os.path.basename(path)}\n" for path in ordered)
-        archive.file("modules/order", order.encode())
+        for group, names in modules.items():
+            ordered = self.kernel.modules_in_order(names)
+            for path in ordered:
+                archive.file(f"modules/{os.path.basename(path)}", _read(path))
+            order = "".join(f"/modules/{os.path.basename(path)}\n" for path in ordered)
+            archive.file(f"modules/{group}", order.encode())
         data = archive.bytes()
         target = os.path.join(self.cache, "lab", f"{name}-{self.kernel.version}-{key_of(data)}.cpio")
         if not os.path.exists(target):
@@ -82,7 +93,8 @@ class Assets:
 
     def _program(self, name, sources, included=()):
         flags = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-static", "-pthread"]
-        target = os.path.join(self.cache, "lab", f"{name}-{key_of(' '.join(flags), *map(_read, [*sources, *included]))}")
+        key = key_of(" ".join(flags), *map(_read, [*sources, *included]))
+        target = os.path.join(self.cache, "lab", f"{name}-{key}")
         if os.path.exists(target):
             return target
         with scratch_directory(os.path.join(self.cache, "lab")) as scratch:
