@@ -11,10 +11,6 @@
 namespace vmsnap {
 namespace {
 
-Error corrupt(std::string message, std::string_view field) {
-  return Error(ErrorKind::kCorrupt, std::move(message)).in_field(field);
-}
-
 Result<ByteVector> finished(const flatbuffers::FlatBufferBuilder& builder, FourCc type) {
   if (builder.GetSize() > kMaxMetaSize) {
     return Error(ErrorKind::kLimitExceeded, fmt::format("the meta of {} bytes is larger than the 16 MiB that the "
@@ -63,9 +59,9 @@ class ManifestDecoder {
     manifest.release_level = table.release_level();
     manifest.vcpu_count = table.vcpu_count();
     if (table.devices()->size() > kMaxDevices) {
-      return corrupt(fmt::format("{} devices are more than the {} that the format allows", table.devices()->size(),
-                                 kMaxDevices),
-                     "devices");
+      return Error(ErrorKind::kLimitExceeded, fmt::format("{} devices are more than the {} this build is ready for",
+                                                          table.devices()->size(), kMaxDevices))
+          .in_field("devices");
     }
     for (const schema::Device* device : *table.devices()) {
       VMSNAP_RETURN_IF_ERROR(decode_device(*device, manifest.devices.emplace_back()));
@@ -173,11 +169,14 @@ Result<Manifest> decode_manifest(ByteView meta) {
 Result<MemoryMap> decode_memory_map(ByteView meta) {
   VMSNAP_ASSIGN_OR_RETURN(const auto* table, verified_root<schema::MemoryMap>(meta, kChunkMemoryMap));
   if (table->segments()->size() > kMaxSegments || table->mappings()->size() > kMaxMappings) {
-    return corrupt("there are more memory segments or mappings than the format allows", "segments");
+    return Error(ErrorKind::kLimitExceeded, "there are more memory segments or mappings than this build is ready for")
+        .in_field("segments");
   }
   MemoryMap map;
   for (const schema::MemorySegment* segment : *table->segments()) {
-    if (segment->name()->size() > kMaxNameLength) return corrupt("a segment has a malformed name", "segments.name");
+    if (segment->name()->size() > kMaxNameLength) {
+      return Error(ErrorKind::kCorrupt, "a segment has a malformed name").in_field("segments.name");
+    }
     map.segments.push_back(
         {segment->id(), segment->name()->str(), static_cast<SegmentKind>(segment->kind()), segment->size()});
   }

@@ -78,10 +78,12 @@ struct MemoryMap {
 };
 
 /// Checks what the format demands of a manifest: dense instances, unique paths and slot names, edges that
-/// name other instances and form no cycle, versions not below readable_since. Errors: Corrupt, with the
-/// device and field.
+/// name other instances and form no cycle, versions not below readable_since, names and texts well formed.
+/// Slot kinds this build does not know are left alone (see SnapshotReader). Errors: Corrupt, with the device and
+/// field; LimitExceeded.
 [[nodiscard]] Result<void> validate(const Manifest& manifest);
 /// Checks dense ids, unique names, page alignment, mappings inside their segments, in order, no overlap.
+/// Segment kinds this build does not know are left alone. Errors: Corrupt, with the field; LimitExceeded.
 [[nodiscard]] Result<void> validate(const MemoryMap& map);
 
 /// The FlatBuffer of a CONF or MEMM meta. Errors: those of validate(); LimitExceeded above 16 MiB.

@@ -6,6 +6,7 @@
 #include <queue>
 #include <set>
 
+#include "base/checked.h"
 #include "format/constants.h"
 #include "snapshot/manifest.h"
 #include "snapshot/manifest_limits.h"
@@ -16,6 +17,12 @@ namespace {
 
 Error corrupt(std::string message, std::string_view field) {
   return Error(ErrorKind::kCorrupt, std::move(message)).in_field(field);
+}
+
+Error over_limit(std::string_view what, std::size_t count, std::size_t limit) {
+  return Error(ErrorKind::kLimitExceeded, fmt::format("{} {} are more than the {} this build is ready for", count, what,
+                                                      limit))
+      .in_field(what);
 }
 
 bool is_path(std::string_view text) {
@@ -55,10 +62,6 @@ Result<void> check_slots(const DeviceEntry& device, std::set<std::string>& slot_
     if (!is_name(slot.name)) return corrupt("a slot has a malformed name", "slots.name");
     if (!slot_names.insert(slot.name).second) {
       return corrupt(fmt::format("two slots of the machine are named \"{}\"", slot.name), "slots.name");
-    }
-    if (slot.kind > SlotKind::kFirmwareImage) {
-      return corrupt(fmt::format("slot \"{}\" is of unknown kind {}", slot.name, static_cast<unsigned>(slot.kind)),
-                     "slots.kind");
     }
     if (!is_text(slot.hint, kMaxHintLength)) {
       return corrupt(fmt::format("the hint of slot \"{}\" is too long or not UTF-8", slot.name), "slots.hint");
@@ -111,9 +114,7 @@ Result<void> validate(const Manifest& manifest) {
   if (!is_text(manifest.comment, kMaxCommentLength)) return corrupt("the comment is too long or not UTF-8", "comment");
   if (manifest.release_level == 0) return corrupt("release levels begin with 1", "release_level");
   if (manifest.devices.size() > kMaxDevices) {
-    return corrupt(fmt::format("{} devices are more than the {} that the format allows", manifest.devices.size(),
-                               kMaxDevices),
-                   "devices");
+    return over_limit("devices", manifest.devices.size(), kMaxDevices);
   }
   std::set<std::string> paths;
   std::set<std::string> slot_names;
@@ -161,9 +162,8 @@ std::vector<std::uint32_t> restore_order(const Manifest& manifest) {
 
 Result<void> validate(const MemoryMap& map) {
   const auto whole_pages = [](std::uint64_t value) { return value % kPageSize == 0; };
-  if (map.segments.size() > kMaxSegments || map.mappings.size() > kMaxMappings) {
-    return corrupt("there are more memory segments or mappings than the format allows", "segments");
-  }
+  if (map.segments.size() > kMaxSegments) return over_limit("segments", map.segments.size(), kMaxSegments);
+  if (map.mappings.size() > kMaxMappings) return over_limit("mappings", map.mappings.size(), kMaxMappings);
   std::set<std::string> names;
   for (std::size_t i = 0; i < map.segments.size(); ++i) {
     const MemorySegment& segment = map.segments[i];
@@ -172,12 +172,7 @@ Result<void> validate(const MemoryMap& map) {
     if (!names.insert(segment.name).second) {
       return corrupt(fmt::format("two segments are named \"{}\"", segment.name), "segments.name");
     }
-    if (segment.kind > SegmentKind::kDeviceMemory) {
-      return corrupt(fmt::format("segment \"{}\" is of unknown kind {}", segment.name,
-                                 static_cast<unsigned>(segment.kind)),
-                     "segments.kind");
-    }
-    if (segment.size == 0 || !whole_pages(segment.size) || segment.size > kMaxSegmentSize) {
+    if (segment.size == 0 || !whole_pages(segment.size)) {
       return corrupt(fmt::format("segment \"{}\" cannot have {} bytes", segment.name, segment.size), "segments.size");
     }
   }
@@ -197,15 +192,16 @@ Result<void> validate(const MemoryMap& map) {
     if (mapping.segment_offset > segment_size || mapping.size > segment_size - mapping.segment_offset) {
       return corrupt(fmt::format("mapping {} reaches beyond the end of its segment", i), "mappings.size");
     }
-    if (address > kMaxGuestAddress || mapping.size > kMaxGuestAddress - address) {
-      return corrupt(fmt::format("mapping {} reaches beyond 2^52, the end of guest physical addresses", i),
+    const auto end = checked_add(address, mapping.size);
+    if (!end) {
+      return corrupt(fmt::format("mapping {} reaches beyond the end of guest physical addresses", i),
                      "mappings.guest_address");
     }
     if (address < previous_end) {
       return corrupt(fmt::format("mapping {} overlaps the one before it or is out of order", i),
                      "mappings.guest_address");
     }
-    previous_end = address + mapping.size;
+    previous_end = *end;
   }
   return {};
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// How large a manifest and a memory map may be (docs/format.md).
+// How large a manifest and a memory map may be. Counts are budgets of this build (LimitExceeded), lengths are
+// part of the grammar of the text (Corrupt).
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 
 namespace vmsnap {
 
@@ -14,8 +14,5 @@ inline constexpr std::size_t kMaxHintLength = 4096;
 inline constexpr std::size_t kMaxCommentLength = 64u << 10;
 inline constexpr std::size_t kMaxSegments = 4096;
 inline constexpr std::size_t kMaxMappings = 65536;
-inline constexpr std::uint64_t kMaxSegmentSize = std::uint64_t{1} << 48;
-/// x86-64 has at most 52 bits of physical address (Intel SDM volume 3A, section 4.1.4).
-inline constexpr std::uint64_t kMaxGuestAddress = std::uint64_t{1} << 52;
 
 }  // namespace vmsnap

@@ -184,6 +184,23 @@ Result<void> SnapshotReader::check_known() const {
                              kArchX86_64))
         .in_file(container_.file().name());
   }
+  for (const DeviceEntry& device : manifest_.devices) {
+    for (const Slot& slot : device.slots) {
+      if (slot.kind <= SlotKind::kFirmwareImage) continue;
+      return Error(ErrorKind::kUnsupported, fmt::format("this build does not know slots of kind {}, as \"{}\" is; use "
+                                                        "a newer version",
+                                                        static_cast<unsigned>(slot.kind), slot.name))
+          .in_file(container_.file().name())
+          .in_device(device.path);
+    }
+  }
+  for (const MemorySegment& segment : memory_map_.segments) {
+    if (segment.kind <= SegmentKind::kDeviceMemory) continue;
+    return Error(ErrorKind::kUnsupported, fmt::format("this build does not know memory of kind {}, as \"{}\" is; use a "
+                                                      "newer version",
+                                                      static_cast<unsigned>(segment.kind), segment.name))
+        .in_file(container_.file().name());
+  }
   for (const ChunkRecord* chunk : unknown_chunks()) {
     if (!chunk->header.critical()) continue;
     return locate(Error(ErrorKind::kUnsupported,

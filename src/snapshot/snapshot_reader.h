@@ -29,8 +29,8 @@ enum class ReadLevel : std::uint8_t {
 
 struct SnapshotReadOptions {
   ReadLevel level = ReadLevel::kMeta;
-  /// Opens files that hold what a restore must refuse (critical chunks of unknown meaning, another guest
-  /// architecture), for tools that show or copy them.
+  /// Opens files that hold what a restore must refuse (critical chunks of unknown meaning, unknown kinds of
+  /// slots or segments, another guest architecture), for tools that show or copy them.
   bool allow_unknown_critical = false;
 };
 
