@@ -12,8 +12,8 @@ struct Limits {
   std::size_t max_schema_size = std::size_t{1} << 20;  // bytes of a binary schema
   std::size_t max_data_size = std::size_t{16} << 20;   // bytes of a FlatBuffer; never more than 2^31 - 1
   std::uint32_t max_depth = 32;                        // nesting of tables and structs
-  // Values visited in one walk; a string or a vector of numbers counts one more for each 64 bytes. Parts of
-  // a FlatBuffer may be shared, so the size of the data alone bounds nothing.
+  // Values visited in one walk; a vector of numbers counts one more for each 64 bytes, a string for each 16.
+  // Parts of a FlatBuffer may be shared, so the size of the data alone bounds nothing.
   std::uint64_t max_nodes = std::uint64_t{1} << 23;
 };
 

@@ -123,11 +123,15 @@ class SchemaModel {
   /// that are no tables, 64-bit offsets, anything newer).
   [[nodiscard]] static Result<SchemaModel> load(ByteView bfbs, const Limits& limits = {});
 
-  [[nodiscard]] const std::vector<Object>& objects() const { return objects_; }
-  [[nodiscard]] const std::vector<Enum>& enums() const { return enums_; }
-  [[nodiscard]] const Object& root() const { return objects_[root_]; }
+  [[nodiscard]] const std::vector<Object>& objects() const& { return objects_; }
+  [[nodiscard]] const std::vector<Enum>& enums() const& { return enums_; }
+  [[nodiscard]] const Object& root() const& { return objects_[root_]; }
   /// Four letters that data carries at byte 4; empty when the schema declares none.
-  [[nodiscard]] const std::string& file_identifier() const { return file_identifier_; }
+  [[nodiscard]] const std::string& file_identifier() const& { return file_identifier_; }
+  void objects() && = delete;
+  void enums() && = delete;
+  void root() && = delete;
+  void file_identifier() && = delete;
 
   /// The object or enumeration of a type that has one; the caller has looked at `kind`.
   [[nodiscard]] const Object& object(const Type& type) const { return objects_[type.object]; }

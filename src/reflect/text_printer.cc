@@ -27,14 +27,14 @@ class TextVisitor : public Visitor {
   void begin_object(const Object& object) override {
     const bool nested = !levels_.empty();
     const bool element = nested && levels_.back().list;
-    const Level level{false, false, name_width(object), indent() + (nested ? 2 : 0), 0};
+    const Level level{false, name_width(object), indent() + (nested ? 2 : 0), 0};
     if (element && fits_one_line(object)) {
       one_line_ = true;
       line_ = fmt::format("{:{}}[{}]", "", indent(), levels_.back().next++);
     } else if (element) {
       put_line(fmt::format("[{}]", levels_.back().next++));
     } else if (nested) {
-      put_line(fmt::format("{}{}:", label(), member_));
+      put_line(label() + ":");
     }
     levels_.push_back(level);
   }
@@ -56,7 +56,6 @@ class TextVisitor : public Visitor {
   void field(const Field& field, Presence presence) override {
     field_ = &field;
     presence_ = presence;
-    member_.clear();
     if (options_.docs && !hidden() && !one_line_) put_documentation(field);
   }
 
@@ -96,7 +95,7 @@ class TextVisitor : public Visitor {
     } else {
       put_value(field, fmt::format("{} {}", count, count == 1 ? "entry" : "entries"));
     }
-    levels_.push_back({true, false, 0, indent() + 2, 0});
+    levels_.push_back({true, 0, indent() + 2, 0});
   }
   void end_list(const Field&) override { levels_.pop_back(); }
 
@@ -115,7 +114,6 @@ class TextVisitor : public Visitor {
  private:
   struct Level {
     bool list = false;
-    bool unused = false;
     std::size_t name_width = 0;
     std::size_t indent = 0;
     std::uint32_t next = 0;  // index of the next element of a list
@@ -289,7 +287,6 @@ class TextVisitor : public Visitor {
   const Field* field_ = nullptr;
   Presence presence_ = Presence::kStored;
   Scalar discriminator_;  // of the union that comes next
-  std::string member_;
   bool one_line_ = false;
   std::string line_;
 };

@@ -25,7 +25,8 @@ void Visitor::unknown_member(const Field&, std::uint8_t) {}
 namespace {
 
 constexpr std::size_t kMaxRemarks = 100;
-constexpr std::uint32_t kBytesPerNode = 64;
+constexpr std::uint32_t kNumberBytesPerNode = 64;
+constexpr std::uint32_t kTextBytesPerNode = 16;
 
 template <typename... Args>
 Error usage(fmt::format_string<Args...> format, Args&&... args) {
@@ -190,7 +191,7 @@ class Walk {
       }
       case Kind::kString: {
         VMSNAP_ASSIGN_OR_RETURN(const std::string_view text, access_.reader().string(place.at));
-        VMSNAP_RETURN_IF_ERROR(spend(text.size() / kBytesPerNode));
+        VMSNAP_RETURN_IF_ERROR(spend(text.size() / kTextBytesPerNode));
         if (!is_utf8(text)) remark("the text is not UTF-8");
         visitor_.string(field, text);
         return {};
@@ -249,7 +250,7 @@ class Walk {
   Result<std::uint32_t> count_unknown(const FlatReader::Table& found, const Object& object) {
     const std::uint32_t first = 4 + 2 * static_cast<std::uint32_t>(object.fields.size());
     if (found.vtable_size <= first) return 0u;
-    VMSNAP_RETURN_IF_ERROR(spend((found.vtable_size - first) / kBytesPerNode));
+    VMSNAP_RETURN_IF_ERROR(spend((found.vtable_size - first) / kNumberBytesPerNode));
     std::uint32_t unknown = 0;
     for (std::uint32_t slot = first; slot + 2 <= found.vtable_size; slot += 2) {
       if (access_.reader().load<std::uint16_t>(found.vtable + slot) != 0) ++unknown;
@@ -288,7 +289,7 @@ class Walk {
 
   Result<void> run_of_scalars(const Place& place, const Field& field, const Access::Elements& elements) {
     const std::size_t size = std::size_t{elements.count} * elements.size;
-    VMSNAP_RETURN_IF_ERROR(spend(size / kBytesPerNode));
+    VMSNAP_RETURN_IF_ERROR(spend(size / kNumberBytesPerNode));
     const ScalarRun run{place.type.scalar, elements.count,
                         access_.reader().bytes().subspan(elements.first, size)};
     if (place.type.scalar == ScalarType::kBool || place.type.enumeration != kNoIndex) {
