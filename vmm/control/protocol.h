@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The control protocol: one JSON object per line, in both directions.
+//
+//   {"id": 1, "command": "checkpoint", "file": "/abs/path"}
+//   {"id": 1, "ok": true, "result": {...}}
+//   {"id": 1, "ok": false, "error": {"kind": "invalid-state", "message": "...", ...}}
+//
+// An error has the kind and sentence of base/error.h, and "file", "offset", "chunk", "device", "field" where
+// they are known. "id" is a whole number that the client chooses; it is null in the reply to a line that has
+// none that can be read. All functions are pure and thread-safe, and none throws.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace vmsnap::vmm {
+
+/// The longest request, in bytes without the newline.
+inline constexpr std::size_t kRequestLimit = 64 * 1024;
+/// The longest reply, in bytes without the newline.
+inline constexpr std::size_t kReplyLimit = 16 * 1024 * 1024;
+
+enum class Command : std::uint8_t { kStatus, kPause, kResume, kCheckpoint, kSuspend, kQuit };
+
+/// "status", "pause", ...
+[[nodiscard]] std::string_view to_string(Command command);
+[[nodiscard]] std::optional<Command> parse_command(std::string_view name);
+/// True for the commands that write a snapshot.
+[[nodiscard]] bool takes_file(Command command);
+
+struct Request {
+  std::uint64_t id = 0;
+  Command command = Command::kStatus;
+  std::string file;  // absolute; empty when the command takes none
+};
+
+/// Checks that `request` has a file when its command takes one, absolute and without zero bytes, and none
+/// otherwise. Errors: Usage.
+[[nodiscard]] Result<void> validate(const Request& request);
+
+/// Reads one line, without its newline, that anybody may have sent. `id` is set as soon as it is known, so
+/// that an error can be answered. Errors: LimitExceeded (too long, nested too deeply), Usage (not JSON,
+/// unknown or repeated or missing keys, values of other types).
+[[nodiscard]] Result<Request> decode_request(std::string_view line, std::optional<std::uint64_t>& id);
+/// With its newline.
+[[nodiscard]] std::string encode(const Request& request);
+
+/// With their newline. Text that is not UTF-8 is shown with replacement characters.
+[[nodiscard]] std::string encode_result(std::uint64_t id, const nlohmann::json& result);
+[[nodiscard]] std::string encode_error(std::optional<std::uint64_t> id, const Error& error);
+
+/// Reads a reply to request `id`: the result, or the error that the machine answered with. Errors of the
+/// reply itself: Corrupt.
+[[nodiscard]] Result<nlohmann::json> decode_reply(std::string_view line, std::uint64_t id);
+
+}  // namespace vmsnap::vmm
