@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The driver's side of a split virtqueue in test memory.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+
+#include "core/guest_memory.h"
+#include "devices/virtio/virtqueue.h"
+
+namespace vmsnap::vmm::testing {
+
+inline constexpr std::uint64_t kTestMemory = std::uint64_t{2} << 20;
+
+[[nodiscard]] inline GuestMemory test_memory() {
+  auto memory = GuestMemory::allocate(GuestMemory::layout(kTestMemory));
+  EXPECT_TRUE(memory);
+  return std::move(*memory);
+}
+
+inline constexpr std::uint16_t kNext = 1;
+inline constexpr std::uint16_t kWrite = 2;
+inline constexpr std::uint16_t kIndirect = 4;
+
+class Ring {
+ public:
+  static constexpr std::uint64_t kDescriptors = 0x1000;
+  static constexpr std::uint64_t kAvailable = 0x3000;
+  static constexpr std::uint64_t kUsed = 0x4000;
+
+  Ring(const GuestMemory& memory, std::uint16_t size) : memory_(memory), size_(size) {}
+
+  template <typename T>
+  void put(std::uint64_t address, T value) const {
+    EXPECT_TRUE(memory_.write(Gpa(address), std::as_bytes(std::span(&value, 1))));
+  }
+  template <typename T>
+  [[nodiscard]] T get(std::uint64_t address) const {
+    T value = 0;
+    EXPECT_TRUE(memory_.read(Gpa(address), std::as_writable_bytes(std::span(&value, 1))));
+    return value;
+  }
+
+  /// Writes descriptor `index` of the table at `table`.
+  void descriptor(std::uint16_t index, std::uint64_t address, std::uint32_t length, std::uint16_t flags = 0,
+                  std::uint16_t next = 0, std::uint64_t table = kDescriptors) const {
+    const std::uint64_t at = table + index * std::uint64_t{16};
+    put(at, address);
+    put(at + 8, length);
+    put(at + 12, flags);
+    put(at + 14, next);
+  }
+  /// Makes the chain at `head` available.
+  void publish(std::uint16_t head) {
+    put(kAvailable + 4 + available_ % size_ * std::uint64_t{2}, head);
+    ++available_;
+    store_index(kAvailable, available_);
+  }
+  void set_available_index(std::uint16_t index) { store_index(kAvailable, available_ = index); }
+  void suppress_interrupts(bool suppress) const { put<std::uint16_t>(kAvailable, suppress ? 1 : 0); }
+  void set_used_event(std::uint16_t index) const { put(kAvailable + 4 + size_ * std::uint64_t{2}, index); }
+  [[nodiscard]] std::uint16_t available_event() const {
+    return get<std::uint16_t>(kUsed + 4 + size_ * std::uint64_t{8});
+  }
+  [[nodiscard]] std::uint16_t used_index() const {
+    const auto bytes = memory_.find(Gpa(kUsed + 2), 2);
+    return __atomic_load_n(reinterpret_cast<std::uint16_t*>(bytes->data()), __ATOMIC_ACQUIRE);
+  }
+  struct Used {
+    std::uint32_t head;
+    std::uint32_t written;
+    bool operator==(const Used&) const = default;
+  };
+  [[nodiscard]] Used used(std::uint16_t index) const {
+    const std::uint64_t at = kUsed + 4 + index % size_ * std::uint64_t{8};
+    return {get<std::uint32_t>(at), get<std::uint32_t>(at + 4)};
+  }
+  void attach(Virtqueue& queue) const {
+    queue.set_size(size_);
+    queue.set_descriptor_table(kDescriptors);
+    queue.set_available_ring(kAvailable);
+    queue.set_used_ring(kUsed);
+    EXPECT_TRUE(queue.enable());
+  }
+
+ private:
+  void store_index(std::uint64_t ring, std::uint16_t value) const {
+    const auto bytes = memory_.find(Gpa(ring + 2), 2);
+    __atomic_store_n(reinterpret_cast<std::uint16_t*>(bytes->data()), value, __ATOMIC_SEQ_CST);
+  }
+
+  const GuestMemory& memory_;
+  std::uint16_t size_;
+  std::uint16_t available_ = 0;
+};
+
+}  // namespace vmsnap::vmm::testing
