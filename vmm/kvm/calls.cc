@@ -2,12 +2,13 @@
 #include "kvm/calls.h"
 
 #include <fmt/format.h>
-#include <linux/kvm.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <x86intrin.h>
 
 #include <cerrno>
+
+#include "kvm/kvm_api.h"
 
 namespace vmsnap::vmm {
 namespace {

@@ -10,8 +10,10 @@ namespace vmsnap::vmm {
 /// value: checks of a saved state against a host need this and no KVM.
 struct HostFacts {
   std::uint32_t xsave_size = 4096;     // bytes that KVM_GET_XSAVE2 and KVM_SET_XSAVE move
+  bool has_xsave2 = false;             // KVM_GET_XSAVE2 exists
   bool has_xcrs = false;               // KVM_GET_XCRS and KVM_SET_XCRS exist
   bool has_triple_fault_event = false; // a pending triple fault can be read and set
+  bool has_smm = false;                // system-management mode is emulated
   bool has_tsc_offset = false;         // the TSC offset of a virtual CPU can be read and set
   bool has_tsc_scaling = false;        // virtual CPUs may have another TSC frequency than the host
   bool has_tsc_deadline = false;       // the local APIC's timer has the TSC-deadline mode

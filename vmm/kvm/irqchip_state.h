@@ -17,13 +17,12 @@ class KvmVm;
 [[nodiscard]] Result<schema::IoapicT> save_ioapic(const KvmVm& vm);
 [[nodiscard]] Result<schema::I8254T> save_i8254(const KvmVm& vm);
 
-/// Whether this KVM can take the state. Pure. Errors: Unsupported, with the field.
-[[nodiscard]] Result<void> check_i8259(const schema::I8259T& state);
+/// Whether KVM's I/O APIC can take the state; its 8259 and 8254 take every valid one. Pure. Errors:
+/// Unsupported, with the field.
 [[nodiscard]] Result<void> check_ioapic(const schema::IoapicT& state);
-[[nodiscard]] Result<void> check_i8254(const schema::I8254T& state);
 
 /// In this order, and before any device that injects interrupts is restored. Errors: Io; Unsupported as
-/// check_*().
+/// check_ioapic().
 [[nodiscard]] Result<void> restore_i8259(const KvmVm& vm, const schema::I8259T& state);
 [[nodiscard]] Result<void> restore_ioapic(const KvmVm& vm, const schema::IoapicT& state);
 [[nodiscard]] Result<void> restore_i8254(const KvmVm& vm, const schema::I8254T& state);

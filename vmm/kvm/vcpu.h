@@ -4,9 +4,9 @@
 
 #include <pthread.h>
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <variant>
 
@@ -96,15 +96,12 @@ class KvmVcpu {
   /// straddles pages), to be served like one from run(), and then complete_pending_io() again. Errors: Io.
   [[nodiscard]] Result<VcpuExit> complete_pending_io();
 
-  /// Makes the virtual CPU leave the guest, or not enter it. Thread-safe, async-signal-safe.
+  /// Makes the virtual CPU leave the guest, or not enter it. Thread-safe.
   void kick();
 
   /// KVM_KVMCLOCK_CTRL: tells the guest's watchdogs that it was paused. Before the first run after a
   /// restore and after every long pause; nothing happens when the guest does not use kvmclock. Errors: Io.
   [[nodiscard]] Result<void> kvmclock_ctrl();
-
-  /// General registers and segments for a kernel entry; see vcpu_state.h for full states.
-  [[nodiscard]] Result<std::uint64_t> read_rip() const;
 
   [[nodiscard]] const KvmFd& fd() const { return fd_; }
   /// Of the VM this virtual CPU belongs to; valid as long as the VM.
@@ -125,7 +122,8 @@ class KvmVcpu {
   kvm_run* run_;
   std::size_t run_size_;
   const HostFacts* facts_;
-  std::atomic<bool> attached_{false};
+  std::mutex thread_mutex_;
+  bool attached_ = false;
   pthread_t thread_{};
 };
 

@@ -15,6 +15,8 @@
 
 namespace vmsnap::vmm {
 
+struct VcpuParts;  // the same in KVM's own structures (vcpu_convert.h)
+
 struct VcpuState {
   schema::X86CpuT cpu;
   schema::LapicT lapic;
@@ -28,16 +30,15 @@ struct VcpuState {
 /// A state that has been checked against a host and converted, ready to be set. Move-only.
 class PreparedVcpu {
  public:
-  struct Parts;  // of KVM's own structures (vcpu_parts.h)
-  explicit PreparedVcpu(std::unique_ptr<const Parts> parts);
+  explicit PreparedVcpu(std::unique_ptr<const VcpuParts> parts);
   PreparedVcpu(PreparedVcpu&&) noexcept;
   PreparedVcpu& operator=(PreparedVcpu&&) noexcept;
   ~PreparedVcpu();
 
-  [[nodiscard]] const Parts& parts() const { return *parts_; }
+  [[nodiscard]] const VcpuParts& parts() const { return *parts_; }
 
  private:
-  std::unique_ptr<const Parts> parts_;
+  std::unique_ptr<const VcpuParts> parts_;
 };
 
 /// Checks everything that can be known without setting it: XCR0 and XSAVE components, MSRs, events and
