@@ -60,12 +60,14 @@ bool is_safe_to_print(std::uint32_t c) {
            (c >= 0xe0000 && c <= 0xe007f));
 }
 
-void append_escaped(std::string& out, std::string_view text) {
+namespace {
+
+void append(std::string& out, std::string_view text, bool between_quotes) {
   while (!text.empty()) {
     const CodePoint point = decode_utf8(text);
     if (!point.valid) {
       fmt::format_to(std::back_inserter(out), "\\x{:02x}", static_cast<unsigned char>(text[0]));
-    } else if (point.value == '\\' || point.value == '"') {
+    } else if (between_quotes && (point.value == '\\' || point.value == '"')) {
       out += '\\';
       out += text[0];
     } else if (point.value == '\n') {
@@ -84,5 +86,11 @@ void append_escaped(std::string& out, std::string_view text) {
     text.remove_prefix(point.length);
   }
 }
+
+}  // namespace
+
+void append_escaped(std::string& out, std::string_view text) { append(out, text, true); }
+
+void append_prose(std::string& out, std::string_view text) { append(out, text, false); }
 
 }  // namespace vmsnap::reflect

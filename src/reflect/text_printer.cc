@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::size_t kBytesPerDumpLine = 16;
 constexpr std::uint32_t kLongestInlineBytes = 32;
-constexpr std::size_t kMostInlineFields = 8;
+// An object with no more fields than these stands on one line, in a list or by itself.
+constexpr std::size_t kMostFieldsOfElement = 8;
+constexpr std::size_t kMostFieldsOfMember = 4;
 constexpr std::uint32_t kLongestInlineArray = 16;
 
 class TextVisitor : public Visitor {
@@ -28,9 +30,12 @@ class TextVisitor : public Visitor {
     const bool nested = !levels_.empty();
     const bool element = nested && levels_.back().list;
     const Level level{false, name_width(object), indent() + (nested ? 2 : 0), 0};
-    if (element && fits_one_line(object)) {
+    if (element && fits_one_line(object, kMostFieldsOfElement)) {
       one_line_ = true;
       line_ = fmt::format("{:{}}[{}]", "", indent(), levels_.back().next++);
+    } else if (nested && !element && field_->type.kind != Kind::kUnion && fits_one_line(object, kMostFieldsOfMember)) {
+      one_line_ = true;
+      line_ = fmt::format("{:{}}{:{}}", "", indent(), field_->name, levels_.back().name_width);
     } else if (element) {
       put_line(fmt::format("[{}]", levels_.back().next++));
     } else if (nested) {
@@ -137,8 +142,8 @@ class TextVisitor : public Visitor {
   }
 
   /// Small structs and tables without parts are easier to compare when each stands on one line.
-  [[nodiscard]] bool fits_one_line(const Object& object) const {
-    if (options_.docs || object.fields.size() > kMostInlineFields) return false;
+  [[nodiscard]] bool fits_one_line(const Object& object, std::size_t most_fields) const {
+    if (options_.docs || one_line_ || object.fields.empty() || object.fields.size() > most_fields) return false;
     return std::all_of(object.fields.begin(), object.fields.end(), [](const Field& field) {
       return field.type.kind == Kind::kScalar && !field.is_union_type && field.type.shape != Shape::kVector &&
              field.type.length <= kLongestInlineArray;
@@ -150,7 +155,7 @@ class TextVisitor : public Visitor {
     while (!rest.empty()) {
       const std::string_view line = rest.substr(0, rest.find('\n'));
       std::string shown = "# ";
-      append_escaped(shown, line);
+      append_prose(shown, line);
       put_line(shown);
       rest.remove_prefix(std::min(rest.size(), line.size() + 1));
     }
@@ -201,7 +206,7 @@ class TextVisitor : public Visitor {
   static std::string with_unit(const Field& field, std::string text, Scalar value) {
     if (field.unit.empty()) return text;
     text += ' ';
-    append_escaped(text, field.unit);
+    append_prose(text, field.unit);
     if (field.unit != "bytes") return text;
     static constexpr std::pair<unsigned, std::string_view> kPrefixes[] = {
         {40, "TiB"}, {30, "GiB"}, {20, "MiB"}, {10, "KiB"}};
@@ -223,7 +228,7 @@ class TextVisitor : public Visitor {
     std::string unit;
     if (!field.unit.empty()) {
       unit = " ";
-      append_escaped(unit, field.unit);
+      append_prose(unit, field.unit);
     }
     const std::size_t room = options_.width > indent() + 20 ? options_.width - indent() : 20;
     std::string line;
