@@ -197,8 +197,8 @@ class Comparison {
 
   void compare_enums(const Enum& before, const Enum& after) {
     if (before.is_union != after.is_union || before.underlying != after.underlying) {
-      violate(before.name, "was a {} of {} and is a {} of {}; keep it", before.is_union ? "union" : "enum",
-              to_string(before.underlying), after.is_union ? "union" : "enum", to_string(after.underlying));
+      violate(before.name, "was {} of {} and is {} of {}; keep it", before.is_union ? "a union" : "an enum",
+              to_string(before.underlying), after.is_union ? "a union" : "an enum", to_string(after.underlying));
     }
     for (const EnumValue& value : before.values) {
       const std::string where = before.name + "." + value.name;
