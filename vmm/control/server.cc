@@ -41,7 +41,7 @@ class Connection {
   [[nodiscard]] bool is_done() const { return broken_ || (at_end_ && !has_output() && !has_request()); }
 
   void receive() {
-    std::array<char, 4096> buffer;
+    std::array<char, 16384> buffer;
     const ssize_t count = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
     if (count > 0) {
       input_.append(buffer.data(), static_cast<std::size_t>(count));
