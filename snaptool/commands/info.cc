@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include <fmt/format.h>
+
+#include <memory>
+#include <string>
+
+#include "commands/commands.h"
+#include "snapshot/check.h"
+#include "snapshot_file.h"
+
+namespace vmsnap::snaptool {
+namespace {
+
+std::string_view to_name(SlotKind kind) {
+  switch (kind) {
+    case SlotKind::kUnknown:
+      return "unknown";
+    case SlotKind::kBlockBackend:
+      return "block-backend";
+    case SlotKind::kCharacterBackend:
+      return "character-backend";
+    case SlotKind::kNetworkBackend:
+      return "network-backend";
+    case SlotKind::kFirmwareImage:
+      return "firmware-image";
+  }
+  return "unknown";
+}
+
+std::string_view to_name(SegmentKind kind) {
+  return kind == SegmentKind::kSystemMemory ? "system-memory" : "device-memory";
+}
+
+std::string architecture(std::uint32_t arch) {
+  return arch == kArchX86_64 ? "x86-64" : fmt::format("unknown architecture {}", arch);
+}
+
+std::uint64_t system_memory(const MemoryMap& map) {
+  std::uint64_t bytes = 0;
+  for (const MemorySegment& segment : map.segments) {
+    // Saturates: the sizes of different segments may come from a hostile file.
+    const std::uint64_t size = segment.kind == SegmentKind::kSystemMemory ? segment.size : 0;
+    bytes = size > UINT64_MAX - bytes ? UINT64_MAX : bytes + size;
+  }
+  return bytes;
+}
+
+/// What info tells, gathered.
+struct Facts {
+  const SnapshotReader& reader;
+  std::uint64_t allocated = 0;  // bytes on the disk
+  CheckReport check;            // at header level
+};
+
+Json slots_json(const DeviceEntry& device) {
+  Json slots = Json::array();
+  for (const Slot& slot : device.slots) {
+    slots.push_back({{"name", slot.name},
+                     {"kind", to_name(slot.kind)},
+                     {"hint", text_or_null(slot.hint)},
+                     {"size", slot.size ? wide(*slot.size) : Json(nullptr)},
+                     {"read_only", slot.read_only}});
+  }
+  return slots;
+}
+
+Json to_json(const Facts& facts) {
+  const SnapshotReader& reader = facts.reader;
+  const Manifest& manifest = reader.manifest();
+  Json features = Json::array();
+  for (const Feature& feature : reader.header().features) {
+    features.push_back({{"name", feature.name},
+                        {"kind", feature.kind == FeatureKind::kIncompatible ? "incompatible" : "compatible"},
+                        {"bit", feature.bit}});
+  }
+  Json segments = Json::array();
+  for (const MemorySegment& segment : reader.memory_map().segments) {
+    segments.push_back({{"id", segment.id},
+                        {"name", segment.name},
+                        {"kind", to_name(segment.kind)},
+                        {"size", wide(segment.size)}});
+  }
+  Json devices = Json::array();
+  for (const DeviceEntry& device : manifest.devices) {
+    devices.push_back({{"instance", device.instance},
+                       {"path", device.path},
+                       {"type", device.type},
+                       {"version", vmsnap::to_string(device.version)},
+                       {"readable_since", vmsnap::to_string(device.readable_since)},
+                       {"features", device.features},
+                       {"slots", slots_json(device)}});
+  }
+  Json findings = Json::array();
+  for (const Finding& finding : facts.check.findings) {
+    findings.push_back({{"code", vmsnap::to_string(finding.code)}, {"message", finding.message}});
+  }
+  return {
+      {"file", reader.container().file().name()},
+      {"file_size", wide(reader.container().file_size())},
+      {"allocated_size", wide(facts.allocated)},
+      {"format_version", fmt::format("{}.{}", reader.header().major, reader.header().minor)},
+      {"uuid", vmsnap::to_string(reader.header().uuid)},
+      {"root", vmsnap::to_string(reader.root())},
+      {"features", std::move(features)},
+      {"producer", {{"name", manifest.producer_name}, {"version", manifest.producer_version}}},
+      {"created", utc_time(manifest.created)},
+      {"release_level", manifest.release_level},
+      {"comment", text_or_null(manifest.comment)},
+      {"architecture", architecture(reader.header().arch)},
+      {"vcpu_count", manifest.vcpu_count},
+      {"ram_size", wide(system_memory(reader.memory_map()))},
+      {"chunk_count", reader.container().chunks().size()},
+      {"segments", std::move(segments)},
+      {"devices", std::move(devices)},
+      {"refused", facts.check.error ? snaptool::to_json(*facts.check.error) : Json(nullptr)},
+      {"findings", std::move(findings)},
+  };
+}
+
+/// Free text may have thousands of characters; here the beginning will do.
+std::string shortened(const std::string& text) {
+  constexpr std::size_t kLongest = 200;
+  if (text.size() <= kLongest) return text;
+  std::size_t end = kLongest;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // not inside a character
+  return text.substr(0, end) + "...";
+}
+
+void print_line(Output& output, std::string_view name, std::string_view value) {
+  output.print(fmt::format("  {:<14}  {}\n", name, printable(value)));
+}
+
+std::string describe(const Feature& feature) {
+  return fmt::format("{} ({} bit {})", feature.name,
+                     feature.kind == FeatureKind::kIncompatible ? "incompatible" : "compatible", feature.bit);
+}
+
+template <typename Range, typename Describe>
+std::string joined(const Range& range, Describe&& describe_one) {
+  std::string out;
+  for (const auto& element : range) {
+    if (!out.empty()) out += ", ";
+    out += describe_one(element);
+  }
+  return out.empty() ? "none" : out;
+}
+
+void print_segments(const MemoryMap& map, Output& output) {
+  for (const MemorySegment& segment : map.segments) {
+    output.print(fmt::format("    {:<14}  {}{}\n", printable(segment.name), exact_size(segment.size),
+                             segment.kind == SegmentKind::kSystemMemory ? "" : ", device memory"));
+  }
+}
+
+std::string describe(const Slot& slot) {
+  std::string out = fmt::format("{}: {}", slot.name, to_name(slot.kind));
+  if (slot.size) out += ", " + exact_size(*slot.size);
+  if (slot.read_only) out += ", read-only";
+  if (!slot.hint.empty()) out += fmt::format(", was \"{}\"", shortened(slot.hint));
+  return out;
+}
+
+void print_devices(const Manifest& manifest, Output& output) {
+  std::size_t path_width = 0;
+  std::size_t type_width = 0;
+  for (const DeviceEntry& device : manifest.devices) {
+    path_width = std::max(path_width, device.path.size());
+    type_width = std::max(type_width, device.type.size());
+  }
+  constexpr std::size_t kWidest = 40;
+  path_width = std::min(path_width, kWidest);
+  type_width = std::min(type_width, kWidest);
+  for (const DeviceEntry& device : manifest.devices) {
+    std::string line = fmt::format("    {:>3}  {:<{}}  {:<{}}  {}", device.instance, printable(device.path), path_width,
+                                   printable(device.type), type_width, vmsnap::to_string(device.version));
+    if (device.readable_since != device.version) {
+      line += fmt::format(", readable since {}", vmsnap::to_string(device.readable_since));
+    }
+    if (!device.features.empty()) {
+      line += ", features: " + printable(joined(device.features, [](const std::string& name) { return name; }));
+    }
+    output.print(line + '\n');
+    for (const Slot& slot : device.slots) {
+      output.print(fmt::format("         needs {}\n", printable(describe(slot))));
+    }
+  }
+}
+
+void print_text(const Facts& facts, Output& output) {
+  const SnapshotReader& reader = facts.reader;
+  const Manifest& manifest = reader.manifest();
+  output.print(printable(reader.container().file().name()) + '\n');
+  print_line(output, "file", fmt::format("{}, {} on the disk, {}", exact_size(reader.container().file_size()),
+                                         human_size(facts.allocated),
+                                         count_of(reader.container().chunks().size(), "chunk")));
+  print_line(output, "format", fmt::format("{}.{}", reader.header().major, reader.header().minor));
+  print_line(output, "uuid", vmsnap::to_string(reader.header().uuid));
+  print_line(output, "root", vmsnap::to_string(reader.root()));
+  print_line(output, "features",
+             joined(reader.header().features, [](const Feature& feature) { return describe(feature); }));
+  print_line(output, "producer", fmt::format("{} {}", manifest.producer_name, manifest.producer_version));
+  print_line(output, "created", utc_time(manifest.created));
+  print_line(output, "release level", std::to_string(manifest.release_level));
+  if (!manifest.comment.empty()) print_line(output, "comment", shortened(manifest.comment));
+  print_line(output, "guest", fmt::format("{}, {}, {} of RAM", architecture(reader.header().arch),
+                                          count_of(manifest.vcpu_count, "vCPU"),
+                                          human_size(system_memory(reader.memory_map()))));
+  print_line(output, "memory", count_of(reader.memory_map().segments.size(), "segment"));
+  print_segments(reader.memory_map(), output);
+  print_line(output, "state of", count_of(manifest.devices.size(), "device"));
+  print_devices(manifest, output);
+  if (facts.check.error) print_line(output, "restore", "refused: " + facts.check.error->message());
+  if (facts.check.findings.empty()) print_line(output, "findings", "none");
+  for (const Finding& finding : facts.check.findings) print_line(output, "finding", finding.message);
+}
+
+ExitCode run(const CommonOptions& options, Output& output) {
+  const Result<SnapshotReader> reader = open_snapshot(options.file);
+  if (!reader) return fail(reader.error(), options.json, output);
+  const Result<std::uint64_t> allocated = allocated_size(reader->container().file());
+  if (!allocated) return fail(allocated.error(), options.json, output);
+  const Facts facts{*reader, *allocated, check_snapshot(options.file, ReadLevel::kHeader)};
+  if (options.json) {
+    output.print_json(to_json(facts));
+  } else {
+    print_text(facts, output);
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void add_info_command(CLI::App& app, Action& action) {
+  auto options = std::make_shared<CommonOptions>();
+  CLI::App* command = app.add_subcommand("info", "Say what a snapshot is: who made it and when, the machine, its devices");
+  add_common_options(*command, *options);
+  command->callback([&action, options] {
+    action = [options](Output& output) { return run(*options, output); };
+  });
+}
+
+}  // namespace vmsnap::snaptool

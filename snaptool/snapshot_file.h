@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// How the commands open what the command line names.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "snapshot/snapshot_reader.h"
+
+namespace vmsnap::snaptool {
+
+/// Refuses what is no file to read at random, before opening it: opening a FIFO would wait for ever.
+/// Errors: Io; Usage ("-").
+[[nodiscard]] Result<void> check_path(const std::string& path);
+
+/// Opens a snapshot at header level, also one that a restore must refuse. Errors: those of check_path() and
+/// SnapshotReader::open().
+[[nodiscard]] Result<SnapshotReader> open_snapshot(const std::string& path);
+
+/// Bytes that an open file occupies on the disk. Errors: Io.
+[[nodiscard]] Result<std::uint64_t> allocated_size(const File& file);
+
+}  // namespace vmsnap::snaptool

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+
+#include <initializer_list>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "snaptool.h"
+
+namespace vmsnap::snaptool {
+
+/// What a run of the program left behind.
+struct ToolRun {
+  int status = -1;
+  std::string out;
+  std::string err;
+
+  [[nodiscard]] Json json() const { return Json::parse(out); }
+};
+
+/// Runs the program in this process; `arguments` without its name.
+inline ToolRun run_tool(const std::vector<std::string>& arguments) {
+  std::vector<const char*> pointers = {"snaptool"};
+  for (const std::string& argument : arguments) pointers.push_back(argument.c_str());
+  std::ostringstream out;
+  std::ostringstream err;
+  Output output(out, err);
+  ToolRun run;
+  run.status = snaptool_main(pointers, output);
+  run.out = out.str();
+  run.err = err.str();
+  return run;
+}
+
+}  // namespace vmsnap::snaptool
