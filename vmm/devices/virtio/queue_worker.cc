@@ -15,7 +15,7 @@ Result<std::unique_ptr<QueueWorker>> QueueWorker::start(std::function<void()> wo
   return worker;
 }
 
-QueueWorker::~QueueWorker() {
+void QueueWorker::stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;

@@ -20,8 +20,11 @@ class QueueWorker {
   [[nodiscard]] static Result<std::unique_ptr<QueueWorker>> start(std::function<void()> work);
   QueueWorker(const QueueWorker&) = delete;
   QueueWorker& operator=(const QueueWorker&) = delete;
-  /// Waits for the present run of `work`.
-  ~QueueWorker();
+  ~QueueWorker() { stop(); }
+
+  /// Ends the thread after the present run of `work`; nothing runs any more. An owner whose `work` uses the
+  /// worker calls this before it lets go of it.
+  void stop();
 
   void kick();
   /// Returns when `work` is not running and will not be until unpark(). Not from inside `work`.

@@ -83,8 +83,10 @@ VirtioBlk::VirtioBlk(Options options, DiskImage image, const GuestMemory& memory
   config_.seg_max = virtio_blk::kQueueSize - 2;
 }
 
-// The worker goes first: it uses everything else.
-VirtioBlk::~VirtioBlk() { worker_.reset(); }
+// The worker's thread uses everything else, the pointer to the worker included.
+VirtioBlk::~VirtioBlk() {
+  if (worker_) worker_->stop();
+}
 
 void VirtioBlk::read_device_config(std::uint64_t offset, MutableByteView data) {
   std::array<std::byte, kConfigSize> bytes{};

@@ -61,12 +61,9 @@ class Ring {
   void suppress_interrupts(bool suppress) const { put<std::uint16_t>(kAvailable, suppress ? 1 : 0); }
   void set_used_event(std::uint16_t index) const { put(kAvailable + 4 + size_ * std::uint64_t{2}, index); }
   [[nodiscard]] std::uint16_t available_event() const {
-    return get<std::uint16_t>(kUsed + 4 + size_ * std::uint64_t{8});
+    return load_index(kUsed + 4 + size_ * std::uint64_t{8});
   }
-  [[nodiscard]] std::uint16_t used_index() const {
-    const auto bytes = memory_.find(Gpa(kUsed + 2), 2);
-    return __atomic_load_n(reinterpret_cast<std::uint16_t*>(bytes->data()), __ATOMIC_ACQUIRE);
-  }
+  [[nodiscard]] std::uint16_t used_index() const { return load_index(kUsed + 2); }
   struct Used {
     std::uint32_t head;
     std::uint32_t written;
@@ -85,6 +82,10 @@ class Ring {
   }
 
  private:
+  [[nodiscard]] std::uint16_t load_index(std::uint64_t address) const {
+    const auto bytes = memory_.find(Gpa(address), 2);
+    return __atomic_load_n(reinterpret_cast<std::uint16_t*>(bytes->data()), __ATOMIC_SEQ_CST);
+  }
   void store_index(std::uint64_t ring, std::uint16_t value) const {
     const auto bytes = memory_.find(Gpa(ring + 2), 2);
     __atomic_store_n(reinterpret_cast<std::uint16_t*>(bytes->data()), value, __ATOMIC_SEQ_CST);
