@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The metas of the container, section 8: their fields and the rules that concern one meta alone."""
+
+import re
+import struct
+from dataclasses import dataclass
+from typing import Optional
+
+from .errors import Corrupt
+from .flatbuffer import I64, U8, U16, U32, U64, Buffer, Table
+from .framing import Chunk, is_chunk_type, printable
+
+MAX_CHUNKS = 262144
+MAX_LEAVES = 524288
+
+TYPE_NAME = re.compile(rb'[a-z0-9_]{1,63}')
+NAME = re.compile(rb'[A-Za-z0-9_.-]{1,63}')
+PATH = re.compile(rb'[\x21-\x7E]{1,255}')
+ROOT_TABLE = re.compile(rb'[A-Za-z_][A-Za-z0-9_.]{0,254}')
+
+INDEX_ENTRY = struct.Struct('<QQ16s4sIII')
+
+
+def _pattern(table: Table, value: bytes, what: str, pattern: re.Pattern) -> str:
+    if not pattern.fullmatch(value):
+        raise table.buffer.corrupt(table.position, f'{what} is "{printable(value[:80])}", which is no {what}')
+    return value.decode('ascii')
+
+
+def _text(table: Table, value: bytes, what: str, limit: int) -> str:
+    if len(value) > limit:
+        raise table.buffer.corrupt(table.position, f'{what} has {len(value)} bytes, more than {limit}')
+    if b'\0' in value:
+        raise table.buffer.corrupt(table.position, f'{what} contains NUL')
+    try:
+        return value.decode('utf-8')
+    except UnicodeDecodeError:
+        raise table.buffer.corrupt(table.position, f'{what} is not UTF-8') from None
+
+
+def _optional_text(table: Table, field_id: int, what: str, limit: int) -> Optional[str]:
+    value = table.optional_string(field_id, what)
+    return None if value is None else _text(table, value, what, limit)
+
+
+@dataclass(frozen=True)
+class SchemaRecord:
+    """The meta of a SCHM chunk."""
+
+    schema_id: int
+    chunk_type: bytes
+    name: str
+    version: tuple[int, int]
+    root_table: str
+    content_hash: bytes
+
+    @staticmethod
+    def read(buffer: Buffer) -> 'SchemaRecord':
+        """Section 8.1."""
+        table = buffer.root()
+        chunk_type = table.string(1, 'chunk_type')
+        if not is_chunk_type(chunk_type):
+            raise buffer.corrupt(table.position, f'chunk_type is "{printable(chunk_type[:80])}", not four letters')
+        record = SchemaRecord(
+            schema_id=table.scalar(0, U32),
+            chunk_type=chunk_type,
+            name=_pattern(table, table.string(2, 'name'), 'type name', TYPE_NAME),
+            version=(table.scalar(3, U16), table.scalar(4, U16)),
+            root_table=_pattern(table, table.string(5, 'root_table'), 'root table name', ROOT_TABLE),
+            content_hash=table.bytes(6, 'content_hash', 16),
+        )
+        if record.version[0] == 0:
+            raise buffer.corrupt(table.position, 'the major version is 0')
+        return record
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A host resource that a device needs."""
+
+    name: str
+    kind: int
+    hint: Optional[str]
+    size: Optional[int]
+    read_only: bool
+
+    @staticmethod
+    def read(table: Table) -> 'Slot':
+        """Section 8.2."""
+        return Slot(
+            name=_pattern(table, table.string(0, 'slot name'), 'slot name', NAME),
+            kind=table.scalar(1, U8),
+            hint=_optional_text(table, 2, 'hint', 4096),
+            size=table.optional_scalar(3, U64),
+            read_only=table.boolean(4),
+        )
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device of the manifest."""
+
+    instance: int
+    path: str
+    type: str
+    version: tuple[int, int]
+    readable_since: tuple[int, int]
+    features: tuple[str, ...]
+    restore_after: tuple[int, ...]
+    slots: tuple[Slot, ...]
+
+    @staticmethod
+    def read(table: Table, position: int) -> 'Device':
+        """Section 8.2; position is the place in the vector."""
+        device = Device(
+            instance=table.scalar(0, U32),
+            path=_pattern(table, table.string(1, 'path'), 'device path', PATH),
+            type=_pattern(table, table.string(2, 'type'), 'type name', TYPE_NAME),
+            version=_version(table, 3, 'version'),
+            readable_since=_version(table, 4, 'readable_since'),
+            features=tuple(_pattern(table, name, 'feature name', NAME) for name in table.strings(5, 'features')),
+            restore_after=table.scalars(6, 'restore_after', 'I', False),
+            slots=tuple(Slot.read(slot) for slot in table.tables(7, 'slots', False)),
+        )
+        corrupt = table.buffer.corrupt
+        if device.instance != position:
+            raise corrupt(table.position, f'device {position} says that it is instance {device.instance}')
+        if device.version < device.readable_since:
+            raise corrupt(table.position, f'device {device.path} has a version below its readable_since')
+        if len(set(device.features)) != len(device.features):
+            raise corrupt(table.position, f'device {device.path} has a feature twice')
+        if len(set(device.restore_after)) != len(device.restore_after):
+            raise corrupt(table.position, f'device {device.path} has an instance twice in restore_after')
+        return device
+
+
+def _version(table: Table, field_id: int, what: str) -> tuple[int, int]:
+    version = table.table(field_id, what)
+    major, minor = version.scalar(0, U16), version.scalar(1, U16)
+    if major == 0:
+        raise table.buffer.corrupt(version.position, f'{what} has major 0')
+    return major, minor
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The meta of CONF."""
+
+    producer: str
+    producer_version: str
+    created: int
+    release_level: int
+    vcpu_count: int
+    devices: tuple[Device, ...]
+    comment: Optional[str]
+
+    @staticmethod
+    def read(buffer: Buffer) -> 'Manifest':
+        """Section 8.2, with the rules that concern the manifest alone."""
+        table = buffer.root()
+        producer = table.table(0, 'producer')
+        manifest = Manifest(
+            producer=_text(producer, producer.string(0, 'name'), 'producer name', 255),
+            producer_version=_text(producer, producer.string(1, 'version'), 'producer version', 255),
+            created=table.scalar(1, I64),
+            release_level=table.scalar(2, U16),
+            vcpu_count=table.scalar(3, U32),
+            devices=tuple(Device.read(device, n) for n, device in enumerate(table.tables(4, 'devices', True))),
+            comment=_optional_text(table, 5, 'comment', 65536),
+        )
+        if not manifest.producer:
+            raise buffer.corrupt(producer.position, 'the producer has no name')
+        if manifest.release_level == 0:
+            raise buffer.corrupt(table.position, 'the release level is 0')
+        manifest._check_names(buffer)
+        manifest._check_edges(buffer)
+        return manifest
+
+    def _check_names(self, buffer: Buffer) -> None:
+        paths: set[str] = set()
+        slots: set[str] = set()
+        for device in self.devices:
+            if device.path in paths:
+                raise buffer.corrupt(0, f'two devices have the path {device.path}')
+            paths.add(device.path)
+            for slot in device.slots:
+                if slot.name in slots:
+                    raise buffer.corrupt(0, f'two slots have the name {slot.name}')
+                slots.add(slot.name)
+
+    def _check_edges(self, buffer: Buffer) -> None:
+        """restore_after names other devices and forms no circle."""
+        waiting_for = [len(device.restore_after) for device in self.devices]
+        followers: list[list[int]] = [[] for _ in self.devices]
+        for device in self.devices:
+            for other in device.restore_after:
+                if other == device.instance or other >= len(self.devices):
+                    raise buffer.corrupt(0, f'device {device.path} is to be restored after {other}')
+                followers[other].append(device.instance)
+        ready = [instance for instance, count in enumerate(waiting_for) if count == 0]
+        restored = 0
+        while ready:
+            restored += 1
+            for follower in followers[ready.pop()]:
+                waiting_for[follower] -= 1
+                if waiting_for[follower] == 0:
+                    ready.append(follower)
+        if restored != len(self.devices):
+            raise buffer.corrupt(0, 'the restore_after of the devices forms a circle')
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A segment of guest memory."""
+
+    id: int
+    name: str
+    kind: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Where a piece of a segment is in guest physical address space."""
+
+    segment: int
+    segment_offset: int
+    guest_address: int
+    size: int
+    read_only: bool
+
+
+@dataclass(frozen=True)
+class MemoryMap:
+    """The meta of MEMM."""
+
+    segments: tuple[Segment, ...]
+    mappings: tuple[Mapping, ...]
+
+    @staticmethod
+    def read(buffer: Buffer, page_size: int) -> 'MemoryMap':
+        """Section 8.3."""
+        root = buffer.root()
+        segments: list[Segment] = []
+        names: set[str] = set()
+        for position, table in enumerate(root.tables(0, 'segments', True)):
+            segment = Segment(table.scalar(0, U32), _pattern(table, table.string(1, 'name'), 'segment name', NAME),
+                              table.scalar(2, U8), table.scalar(3, U64))
+            if segment.id != position:
+                raise buffer.corrupt(table.position, f'segment {position} says that its id is {segment.id}')
+            if segment.name in names:
+                raise buffer.corrupt(table.position, f'two segments have the name {segment.name}')
+            if segment.size == 0 or segment.size % page_size:
+                raise buffer.corrupt(table.position, f'segment {segment.name} has a size of {segment.size} bytes')
+            names.add(segment.name)
+            segments.append(segment)
+        mappings: list[Mapping] = []
+        free = 0
+        for table in root.tables(1, 'mappings', True):
+            mapping = Mapping(table.scalar(0, U32), table.scalar(1, U64), table.scalar(2, U64), table.scalar(3, U64),
+                              table.boolean(4))
+            what = f'the mapping at guest address {mapping.guest_address:#x}'
+            if mapping.segment >= len(segments):
+                raise buffer.corrupt(table.position, f'{what} is of segment {mapping.segment}, which does not exist')
+            if (mapping.size == 0 or mapping.size % page_size or mapping.segment_offset % page_size
+                    or mapping.guest_address % page_size):
+                raise buffer.corrupt(table.position, f'{what} is not in whole pages')
+            if mapping.segment_offset + mapping.size > segments[mapping.segment].size:
+                raise buffer.corrupt(table.position, f'{what} leaves its segment')
+            if mapping.guest_address + mapping.size > (1 << 64) - 1:
+                raise buffer.corrupt(table.position, f'{what} goes beyond the address space')
+            if mapping.guest_address < free:
+                raise buffer.corrupt(table.position, f'{what} overlaps the one before or is out of order')
+            free = mapping.guest_address + mapping.size
+            mappings.append(mapping)
+        return MemoryMap(tuple(segments), tuple(mappings))
+
+
+@dataclass(frozen=True)
+class FlatRam:
+    """The meta of RAMF."""
+
+    extent_shift: int
+    data_bytes: int
+    leaves: tuple[int, ...]
+
+    @staticmethod
+    def read(buffer: Buffer, chunk: Chunk, page_size: int) -> 'FlatRam':
+        """Sections 8.4 and 9."""
+        table = buffer.root()
+        shift = table.scalar(1, U8)
+        ram = FlatRam(shift, table.scalar(2, U64), table.scalars(3, 'leaves', 'Q', True))
+        if table.scalar(0, U32) != chunk.instance:
+            raise buffer.corrupt(table.position, f'segment is {table.scalar(0, U32)}, not the instance of the chunk')
+        if not 18 <= shift <= 30:
+            raise buffer.corrupt(table.position, f'extent_shift is {shift}, not 18 to 30')
+        extents = -(-chunk.body_size >> shift)
+        if len(ram.leaves) != extents or extents > MAX_LEAVES:
+            raise buffer.corrupt(table.position, f'there are {len(ram.leaves)} leaves for {extents} extents')
+        if ram.data_bytes > chunk.body_size or ram.data_bytes % page_size:
+            raise buffer.corrupt(table.position, f'data_bytes is {ram.data_bytes}')
+        return ram
+
+
+@dataclass(frozen=True)
+class End:
+    """The meta of END."""
+
+    chunk_count: int
+    root: bytes
+
+    @staticmethod
+    def read(buffer: Buffer) -> 'End':
+        """Section 8.6."""
+        table = buffer.root()
+        return End(table.scalar(0, U32), table.bytes(1, 'root', 16))
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """An entry of INDX."""
+
+    offset: int
+    size: int
+    digest: bytes
+    type: bytes
+    instance: int
+    schema_id: int
+    flags: int
+
+
+def read_index(buffer: Buffer) -> list[IndexEntry]:
+    """Section 8.7."""
+    entries = [IndexEntry(*fields) for fields in buffer.root().structs(0, 'entries', INDEX_ENTRY)]
+    if len(entries) > MAX_CHUNKS:
+        raise Corrupt(f'{buffer.what}: there are {len(entries)} entries')
+    return entries
