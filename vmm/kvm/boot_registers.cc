@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "kvm/boot_registers.h"
 
-#include <linux/kvm.h>
+#include "kvm/kvm_api.h"
 
 namespace vmsnap::vmm {
 namespace {

@@ -48,7 +48,7 @@ Result<PreparedKvmState> prepare_restore(const KvmState& state, const HostFacts&
   return prepared;
 }
 
-Result<void> apply_restore(const KvmVm& vm, const PreparedKvmState& state, TimePolicy policy) {
+Result<RestoredTime> apply_restore(const KvmVm& vm, const PreparedKvmState& state, TimePolicy policy) {
   VMSNAP_ASSIGN_OR_RETURN(const RestoredTime time,
                           plan_time(state.clock, policy, vm.facts().guest_tsc_khz, host_realtime_ns(), vm.fd().calls()->host_tsc()));
   const auto each_vcpu = [&](auto&& step) -> Result<void> {
@@ -65,7 +65,8 @@ Result<void> apply_restore(const KvmVm& vm, const PreparedKvmState& state, TimeP
   VMSNAP_RETURN_IF_ERROR(restore_i8254(vm, state.i8254));
   VMSNAP_RETURN_IF_ERROR(restore_clock(vm, time));
   VMSNAP_RETURN_IF_ERROR(each_vcpu([&](std::uint32_t i) { return restore_deadline(vm.vcpu(i), state.vcpus[i], time); }));
-  return each_vcpu([&](std::uint32_t i) { return vm.vcpu(i).kvmclock_ctrl(); });
+  VMSNAP_RETURN_IF_ERROR(each_vcpu([&](std::uint32_t i) { return vm.vcpu(i).kvmclock_ctrl(); }));
+  return time;
 }
 
 }  // namespace vmsnap::vmm
