@@ -15,8 +15,8 @@ EXIT_WHOLE = 0
 EXIT_IO = 1
 EXIT_USAGE = 2
 
-EPILOG = '''Exit status: 0 whole; 1 the system refused something, or a limit was reached; 2 wrong usage, or --show names no
-device; 4 Corrupt or Truncated; 5 Unsupported. With several files, that of the first that is not 0.'''
+EPILOG = '''Exit status: 0 whole; 1 the system refused something, or a limit was reached; 2 wrong usage, or --show
+names no device; 4 Corrupt or Truncated; 5 Unsupported. With several files, that of the first that is not 0.'''
 
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:

@@ -42,8 +42,7 @@ class Buffer:
     def check(self, position: int, size: int) -> None:
         """[position, position + size) lies inside the buffer."""
         if position < 0 or position + size > len(self.data):
-            raise self.corrupt(max(position, 0), f'a read of {size} bytes at {position} leaves the FlatBuffer of '
-                                                 f'{len(self.data)} bytes')
+            raise self.corrupt(0, f'a read of {size} bytes at {position} leaves the {len(self.data)} of the FlatBuffer')
 
     def follow(self, position: int) -> int:
         """Where the reference at position leads."""

@@ -259,7 +259,8 @@ class Footer:
 def read_footer(source: Source, offset: int, seed: int) -> Footer:
     """The first half of step 12 of section 11.2. The caller knows that 64 bytes are there."""
     data = source.read(offset, FOOTER_SIZE)
-    magic, root, index_offset, file_size, chunk_count, zero_44, zero_48, footer_hash = struct.unpack('<8s16sQQIIQQ', data)
+    (magic, root, index_offset, file_size, chunk_count, zero_44, zero_48,
+     footer_hash) = struct.unpack('<8s16sQQIIQQ', data)
     if magic != FOOTER_MAGIC:
         raise Corrupt('the file does not end with a Footer: its magic differs', offset)
     if hashes.xxh64(data[:56], seed) != footer_hash:

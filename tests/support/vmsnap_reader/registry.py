@@ -4,7 +4,7 @@
 CONTAINER_TYPES = (b'SCHM', b'CONF', b'MEMM', b'RAMF', b'END ', b'INDX')
 CONTAINER_MAJOR = 1
 
-# Name of a device type -> its chunk type and version. Version 1.0 of none of them has a feature name.
+# Name of a device type -> its chunk type and version. No feature names are registered.
 DEVICE_TYPES: dict[str, tuple[bytes, tuple[int, int]]] = {
     'i8042': (b'8042', (1, 0)),
     'i8254': (b'8254', (1, 0)),

@@ -131,7 +131,8 @@ def text(path: str, snapshot: Snapshot) -> Iterator[str]:
         yield from _device_lines(device)
     yield f'{len(snapshot.memory.segments)} memory segments'
     for segment in snapshot.memory.segments:
-        yield f'{segment.id:4} {segment.name} {registry.name_of(registry.SEGMENT_KINDS, segment.kind)} {segment.size} bytes'
+        kind = registry.name_of(registry.SEGMENT_KINDS, segment.kind)
+        yield f'{segment.id:4} {segment.name} {kind} {segment.size} bytes'
     yield f'{len(snapshot.memory.mappings)} mappings'
     for mapping in snapshot.memory.mappings:
         access = ' read-only' if mapping.read_only else ''

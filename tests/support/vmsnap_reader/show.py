@@ -120,7 +120,8 @@ class Decoder:
     def _scalars(self, entry: s.Field, first: int, count: int) -> Value:
         form = s.SCALARS[entry.type.element]
         self._buffer.check(first, count * form.size)
-        if entry.type.element == s.UBYTE and ('image' in entry.attributes or entry.type.base == s.VECTOR):
+        self._buffer.spend(first, count * form.size)
+        if entry.type.element == s.UBYTE and self._schema.enum_of(entry.type) is None:
             return self._buffer.data[first:first + count]
         self._left -= count
         self._enter(0)

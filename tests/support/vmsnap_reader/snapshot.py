@@ -6,8 +6,9 @@ from typing import Optional
 from . import hashes
 from .errors import Corrupt, Truncated, Unsupported
 from .flatbuffer import Buffer
-from .framing import CODEC_MASK, CRITICAL, FOOTER_SIZE, LEAVES, SAFE_TO_COPY, Chunk, printable, read_file_header, read_footer
-from .metas import End, FlatRam, Manifest, MemoryMap, SchemaRecord, read_index
+from .framing import (CODEC_MASK, CRITICAL, FOOTER_SIZE, LEAVES, SAFE_TO_COPY, Chunk, printable, read_file_header,
+                      read_footer)
+from .metas import End, FlatRam, IndexEntry, Manifest, MemoryMap, SchemaRecord, read_index
 from .registry import ARCHITECTURES, CODECS, CONTAINER_MAJOR, CONTAINER_TYPES, DEVICE_TYPES, SEGMENT_KINDS, SLOT_KINDS
 from .source import Source
 from .walk import Walk
@@ -27,7 +28,7 @@ class Snapshot:
         self.schemas: dict[int, SchemaRecord] = {}
         self.root = self._check_footer(walk.end)
         self._check_end()
-        self._check_index(with_digests=False)
+        index = self._read_index()
         self._check_flags()
         self._read_schemas()
         self.manifest = Manifest.read(self._known_meta(self._container_chunk(b'CONF')))
@@ -38,8 +39,7 @@ class Snapshot:
         self._check_segments()
         self._check_devices()
         self._check_metas()
-        self._check_root()
-        self._check_index(with_digests=True)
+        self._check_digests(index)
         self._check_bodies()
 
     def _check_footer(self, offset: int) -> bytes:
@@ -91,25 +91,24 @@ class Snapshot:
         chunk = self._container_chunk(b'END ')
         end = End.read(self._known_meta(chunk))
         if end.chunk_count != chunk.sequence:
-            raise Corrupt(f'END counts {end.chunk_count} chunks before it, there are {chunk.sequence}', chunk.meta_offset)
+            raise Corrupt(f'END counts {end.chunk_count} chunks before it, there are {chunk.sequence}',
+                          chunk.meta_offset)
         if end.root != self.root:
             raise Corrupt('the root in END and the one in the Footer differ', chunk.meta_offset)
 
-    def _check_index(self, with_digests: bool) -> None:
-        """Step 13, INDX, and its digests, which are known only when all metas have been read."""
+    def _read_index(self) -> list[IndexEntry]:
+        """Step 13, INDX. Its digests are compared later, when all metas have been read."""
         chunk = self._container_chunk(b'INDX')
         entries = read_index(self._known_meta(chunk))
         listed = self.chunks[:-1]
         if len(entries) != len(listed):
-            raise Corrupt(f'INDX has {len(entries)} entries, there are {len(listed)} chunks before it', chunk.meta_offset)
+            raise Corrupt(f'INDX has {len(entries)} entries, there are {len(listed)} chunks before it',
+                          chunk.meta_offset)
         for entry, other in zip(entries, listed):
-            if with_digests:
-                same = entry.digest == other.digest
-            else:
-                same = (entry.offset, entry.size, entry.type, entry.instance, entry.schema_id, entry.flags) == (
-                    other.offset, other.end - other.offset, other.type, other.instance, other.schema_id, other.flags)
-            if not same:
+            if (entry.offset, entry.size, entry.type, entry.instance, entry.schema_id, entry.flags) != (
+                    other.offset, other.end - other.offset, other.type, other.instance, other.schema_id, other.flags):
                 raise Corrupt(f'the entry of INDX for {other} differs from the chunk', chunk.meta_offset)
+        return entries
 
     def _check_flags(self) -> None:
         """Step 14."""
@@ -142,8 +141,9 @@ class Snapshot:
                 raise Corrupt(f'{chunk} has schema {chunk.schema_id}, which describes "{described}"', chunk.offset + 16)
         for schema_id, record in self.schemas.items():
             if record.chunk_type in CONTAINER_TYPES and record.version[0] != CONTAINER_MAJOR:
-                raise Unsupported(f'"{printable(record.chunk_type)}" has version {record.version[0]}.{record.version[1]},'
-                                  f' this reader knows {CONTAINER_MAJOR}.x', self._schema_chunks[schema_id].offset)
+                raise Unsupported(f'"{printable(record.chunk_type)}" has version {record.version[0]}.'
+                                  f'{record.version[1]}, this reader knows {CONTAINER_MAJOR}.x',
+                                  self._schema_chunks[schema_id].offset)
 
     def _check_segments(self) -> None:
         """Step 15, RAMF: every segment has exactly one chunk of its size."""
@@ -152,11 +152,13 @@ class Snapshot:
             if chunk.type != b'RAMF':
                 continue
             if chunk.instance >= len(self.memory.segments) or chunk.instance in seen:
-                raise Corrupt(f'{chunk} is of a segment that MEMM does not list, or the second of one', chunk.offset + 20)
+                raise Corrupt(f'{chunk} is of a segment that MEMM does not list, or the second of one',
+                              chunk.offset + 20)
             self._check_critical(chunk)
             size = self.memory.segments[chunk.instance].size
             if chunk.body_size != size:
-                raise Corrupt(f'the body of {chunk} has {chunk.body_size} bytes, its segment {size}', chunk.offset + 32)
+                raise Corrupt(f'the body of {chunk} has {chunk.body_size} bytes, its segment {size}',
+                              chunk.offset + 32)
             seen.add(chunk.instance)
         for segment in self.memory.segments:
             if segment.id not in seen:
@@ -203,11 +205,14 @@ class Snapshot:
             elif chunk.digest is None:
                 self.meta(chunk)
 
-    def _check_root(self) -> None:
-        """Step 16 at *meta*: the root."""
+    def _check_digests(self, index: list[IndexEntry]) -> None:
+        """Step 16 at *meta*: the root, and the digests in INDX."""
         digests = (chunk.digest for chunk in self.chunks[:-2])
         if hashes.xxh128(self.header.uuid, *(digest for digest in digests if digest is not None)) != self.root:
             raise Corrupt('the root is not that of the chunks', self._only[b'END '].meta_offset)
+        for entry, chunk in zip(index, self.chunks):
+            if entry.digest != chunk.digest:
+                raise Corrupt(f'the digest of {chunk} in INDX differs', self._only[b'INDX'].meta_offset)
 
     def _check_bodies(self) -> None:
         """Step 16 at *full*: bodies, gaps and pads."""
@@ -249,6 +254,9 @@ class Snapshot:
         for chunk in self.chunks:
             if chunk.critical and chunk.type not in CONTAINER_TYPES and not self.is_device_chunk(chunk):
                 raise Unsupported(f'{chunk} is critical and of an unknown type', chunk.offset)
+        for segment in self.memory.segments:
+            if segment.kind not in SEGMENT_KINDS:
+                raise Unsupported(f'segment {segment.id} ({segment.name}) is of the unknown kind {segment.kind}')
         for device in self.manifest.devices:
             what = f'device {device.instance} ({device.path}) of type {device.type}'
             if device.type not in DEVICE_TYPES:
@@ -265,6 +273,3 @@ class Snapshot:
             for slot in device.slots:
                 if slot.kind not in SLOT_KINDS:
                     raise Unsupported(f'{what}: slot {slot.name} is of the unknown kind {slot.kind}')
-        for segment in self.memory.segments:
-            if segment.kind not in SEGMENT_KINDS:
-                raise Unsupported(f'segment {segment.id} ({segment.name}) is of the unknown kind {segment.kind}')
