@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <system_error>
 
 #include "devices/state_buffer.h"
 #include "mc146818_generated.h"
@@ -25,7 +27,8 @@ bool divider_held(const Cmos& cmos) { return (cmos[kRegisterA] & kDividerReset) 
 
 }  // namespace
 
-Mc146818::Mc146818(std::uint16_t base, const Clock& clock) : path_(fmt::format("isa0/rtc@{:x}", base)), clock_(clock) {
+Mc146818::Mc146818(std::uint16_t base, const Clock& clock, IrqLine* irq)
+    : path_(fmt::format("isa0/rtc@{:x}", base)), clock_(clock), irq_(irq) {
   s_.cmos[kRegisterA] = kDivider32768Hz | 0x06;  // 1024 Hz, as a PC's firmware leaves it
   s_.cmos[kRegisterB] = k24Hours;
   s_.cmos[kRegisterD] = kValidRamAndTime;
@@ -35,6 +38,15 @@ Mc146818::Mc146818(std::uint16_t base, const Clock& clock) : path_(fmt::format("
   s_.epoch_ns = clock.monotonic_ns();
   s_.seen = s_.base;
   encode_time(s_.base.seconds, s_.cmos);
+}
+
+Mc146818::~Mc146818() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_all();
+  if (timer_.joinable()) timer_.join();
 }
 
 bool Mc146818::runs(const State& state) {
@@ -95,6 +107,8 @@ void Mc146818::read(std::uint64_t offset, MutableByteView data) {
   if (offset > 1 || offset + data.size() < 2) return;
   const std::lock_guard lock(mutex_);
   data[1 - offset] = std::byte{read_cmos()};
+  update_irq();
+  schedule();
 }
 
 void Mc146818::write(std::uint64_t offset, ByteView data) {
@@ -107,6 +121,8 @@ void Mc146818::write(std::uint64_t offset, ByteView data) {
       write_cmos(value);
     }
   }
+  update_irq();
+  schedule();
 }
 
 std::uint8_t Mc146818::read_cmos() {
@@ -169,6 +185,53 @@ void Mc146818::write_control(std::uint8_t index, std::uint8_t value) {
   }
 }
 
+void Mc146818::update_irq() {
+  const bool level = (register_c(s_) & kInterruptRequest) != 0;
+  if (level == irq_level_ || quiesced_ || irq_ == nullptr) return;
+  irq_level_ = level;
+  irq_->set_level(level);
+}
+
+std::optional<std::int64_t> Mc146818::ns_to_event() const {
+  const std::uint8_t enabled = s_.cmos[kRegisterB] & (kPeriodicEnable | kAlarmEnable | kUpdateEnable);
+  if (irq_ == nullptr || quiesced_ || enabled == 0 || !runs(s_) || !s_.epoch_ns) return std::nullopt;
+  // While a request stands nothing new can come: the guest has to read register C first.
+  if ((register_c(s_) & kInterruptRequest) != 0) return std::nullopt;
+  const std::uint64_t fraction = now(s_, clock_.monotonic_ns()).fraction;
+  std::uint64_t event = kNsPerSecond;
+  if (const std::uint64_t hz = periodic_hz(s_.cmos[kRegisterA]); hz != 0 && (enabled & kPeriodicEnable) != 0) {
+    const std::uint64_t next = fraction * hz / kNsPerSecond + 1;
+    event = (next * kNsPerSecond + hz - 1) / hz;
+  }
+  return static_cast<std::int64_t>(event - fraction);
+}
+
+void Mc146818::schedule() {
+  if (!ns_to_event()) return;
+  if (!timer_.joinable()) {
+    try {
+      timer_ = std::thread([this] { run_timer(); });
+    } catch (const std::system_error&) {
+      return;  // the host is out of threads: the guest sees the flags when it looks, and the next access tries again
+    }
+  }
+  wake_.notify_all();
+}
+
+void Mc146818::run_timer() {
+  std::unique_lock lock(mutex_);
+  while (!stop_) {
+    if (const auto ns = ns_to_event()) {
+      wake_.wait_for(lock, std::chrono::nanoseconds(*ns));
+    } else {
+      wake_.wait(lock);
+    }
+    if (stop_ || quiesced_) continue;
+    settle(s_, clock_.monotonic_ns());
+    update_irq();
+  }
+}
+
 DeviceEntry Mc146818::describe() const {
   DeviceEntry entry;
   entry.path = path_;
@@ -178,9 +241,20 @@ DeviceEntry Mc146818::describe() const {
   return entry;
 }
 
+Result<void> Mc146818::quiesce() {
+  const std::lock_guard lock(mutex_);
+  quiesced_ = true;
+  return {};
+}
+
 void Mc146818::resume() {
   const std::lock_guard lock(mutex_);
+  quiesced_ = false;
   if (!s_.epoch_ns) s_.epoch_ns = clock_.monotonic_ns();
+  settle(s_, clock_.monotonic_ns());
+  irq_level_ = (register_c(s_) & kInterruptRequest) != 0;
+  if (irq_ != nullptr) irq_->set_level(irq_level_);
+  schedule();
 }
 
 Result<ByteVector> Mc146818::save() const {
@@ -231,6 +305,8 @@ Result<void> Mc146818::restore(ByteView bytes) {
 
   const std::lock_guard lock(mutex_);
   s_ = *valid;
+  irq_level_ = (register_c(s_) & kInterruptRequest) != 0;
+  if (irq_ != nullptr) irq_->set_level(irq_level_);
   return {};
 }
 

@@ -2,10 +2,12 @@
 // Source: Motorola MC146818 data sheet; ports as in the IBM PC/AT Technical Reference.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 
 #include "core/device.h"
 #include "core/io_handler.h"
@@ -18,14 +20,16 @@ struct Mc146818T;
 namespace vmsnap::vmm {
 
 /// The real-time clock and CMOS RAM of a PC. The time is the host's when the device is made and runs with the
-/// host's monotonic clock from then on; the guest may set it. The flags of register C are kept, but no
-/// interrupt is raised: the machine must not announce one (then Linux polls). IoHandler of its two ports.
+/// host's monotonic clock from then on; the guest may set it. Alarm, periodic and update interrupts come from
+/// a thread that exists from when the guest first enables one of them. IoHandler of its two ports.
 class Mc146818 final : public Device, public IoHandler {
  public:
   static constexpr std::uint64_t kPorts = 2;
 
-  /// `base` is the index port and names the device. `clock` must outlive it. The clock shows UTC.
-  Mc146818(std::uint16_t base, const Clock& clock);
+  /// `base` is the index port and names the device. `clock` and `irq` must outlive it; without `irq` the flags
+  /// of register C are kept, but no interrupt is raised. The clock shows UTC.
+  Mc146818(std::uint16_t base, const Clock& clock, IrqLine* irq = nullptr);
+  ~Mc146818() override;
 
   /// Moves the clock on by `ns` (not negative) as if the guest had run that long: the advance policy of a
   /// restore. Call it between restore() and resume(), while the clock stands still.
@@ -35,6 +39,8 @@ class Mc146818 final : public Device, public IoHandler {
   void write(std::uint64_t offset, ByteView data) override;
 
   [[nodiscard]] DeviceEntry describe() const override;
+  /// No interrupt is raised from now on.
+  [[nodiscard]] Result<void> quiesce() override;
   void resume() override;
   [[nodiscard]] Result<ByteVector> save() const override;
   [[nodiscard]] Result<void> restore(ByteView state) override;
@@ -66,12 +72,25 @@ class Mc146818 final : public Device, public IoHandler {
   [[nodiscard]] std::uint8_t read_cmos();
   void write_cmos(std::uint8_t value);
   void write_control(std::uint8_t index, std::uint8_t value);
+  void update_irq();
+  /// Has the thread look at what comes next, and starts it when there is something for the first time.
+  void schedule();
+  /// Time until something may happen that the guest wants to be interrupted for; nullopt when nothing can.
+  [[nodiscard]] std::optional<std::int64_t> ns_to_event() const;
+
+  void run_timer();
 
   const std::string path_;
   const Clock& clock_;
+  IrqLine* const irq_;
 
   mutable std::mutex mutex_;
   State s_;
+  bool irq_level_ = false;  // what irq_ was told last
+  bool quiesced_ = false;
+  bool stop_ = false;
+  std::condition_variable wake_;
+  std::thread timer_;
 };
 
 }  // namespace vmsnap::vmm

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <ctime>
+#include <thread>
 
 #include "devices/mc146818/mc146818_time.h"
 #include "fakes.h"
@@ -276,6 +278,101 @@ TEST_F(Mc146818Test, SurvivesTheEndOfItsCalendar) {
 TEST_F(Mc146818Test, SurvivesDamagedStates) {
   put(kRegisterB, k24Hours | kSet);  // so that the clock stands while it is compared
   expect_survives_damage(device);
+}
+
+class RealClock final : public Clock {
+ public:
+  [[nodiscard]] std::int64_t monotonic_ns() const override {
+    return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+  }
+  // Near the end of a second and a minute, so that tests need not wait long.
+  [[nodiscard]] std::int64_t realtime_ns() const override { return 1'700'000'039'950'000'000; }
+};
+
+class Mc146818InterruptTest : public ::testing::Test {
+ protected:
+  std::uint8_t get(std::uint8_t index) {
+    out<std::uint8_t>(device, 0, index);
+    return in<std::uint8_t>(device, 1);
+  }
+  void put(std::uint8_t index, std::uint8_t value) {
+    out<std::uint8_t>(device, 0, index);
+    out<std::uint8_t>(device, 1, value);
+  }
+  [[nodiscard]] bool raised_within(std::chrono::milliseconds limit) const {
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    while (!irq.level() && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(std::chrono::microseconds(100));
+    return irq.level();
+  }
+  static constexpr std::chrono::milliseconds kLong{10'000};
+
+  RealClock clock;
+  FakeIrqLine irq;
+  Mc146818 device{0x70, clock, &irq};
+};
+
+TEST_F(Mc146818InterruptTest, RaisesTheUpdateUntilRegisterCIsRead) {
+  put(kRegisterB, k24Hours | kUpdateEnable);
+  ASSERT_TRUE(raised_within(kLong));
+  EXPECT_EQ(get(kRegisterC) & (kInterruptRequest | kUpdateFlag), kInterruptRequest | kUpdateFlag);
+  EXPECT_FALSE(irq.level());
+}
+
+TEST_F(Mc146818InterruptTest, RaisesTheAlarm) {
+  put(kHoursAlarm, 0xff);
+  put(kMinutesAlarm, 0x14);
+  put(kSecondsAlarm, 0x00);
+  put(kRegisterB, k24Hours | kAlarmEnable);
+  ASSERT_TRUE(raised_within(kLong));
+  EXPECT_EQ(get(kRegisterC) & kAlarmFlag, kAlarmFlag);
+  EXPECT_EQ(get(kMinutes), 0x14);
+}
+
+TEST_F(Mc146818InterruptTest, TicksAsOftenAsItIsAcknowledged) {
+  put(kRegisterA, 0x26);
+  put(kRegisterB, k24Hours | kPeriodicEnable);
+  for (int tick = 0; tick < 20; ++tick) {
+    ASSERT_TRUE(raised_within(kLong));
+    EXPECT_EQ(get(kRegisterC) & kPeriodicFlag, kPeriodicFlag);
+  }
+  EXPECT_GE(irq.edges(), 20);
+  put(kRegisterB, k24Hours);
+  (void)get(kRegisterC);
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_FALSE(irq.level());
+}
+
+TEST_F(Mc146818InterruptTest, RaisesNothingBetweenQuiesceAndResume) {
+  put(kRegisterB, k24Hours | kPeriodicEnable);
+  ASSERT_TRUE(raised_within(kLong));
+  ASSERT_TRUE(device.quiesce());
+  const int calls = irq.calls();
+  std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(irq.calls(), calls);
+  device.resume();
+  EXPECT_TRUE(irq.level());
+  EXPECT_EQ(irq.edges(), 1);  // the level was told again, no new edge
+  (void)get(kRegisterC);
+  EXPECT_TRUE(raised_within(kLong));
+}
+
+TEST_F(Mc146818InterruptTest, GoesOnTickingAfterARestore) {
+  put(kRegisterB, k24Hours | kPeriodicEnable);
+  ASSERT_TRUE(raised_within(kLong));
+  ASSERT_TRUE(device.quiesce());
+  const ByteVector state = saved(device);
+  FakeIrqLine other_irq;
+  Mc146818 other(0x70, clock, &other_irq);
+  ASSERT_TRUE(other.restore(state));
+  EXPECT_EQ(saved(other), state);
+  EXPECT_TRUE(other_irq.level());
+  other.resume();
+  out<std::uint8_t>(other, 0, kRegisterC);
+  EXPECT_NE(in<std::uint8_t>(other, 1), 0);
+  const int edges = other_irq.edges();
+  const auto deadline = std::chrono::steady_clock::now() + kLong;
+  while (other_irq.edges() == edges && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  EXPECT_GT(other_irq.edges(), edges);
 }
 
 TEST_F(Mc146818Test, NamesItselfByItsPort) {
