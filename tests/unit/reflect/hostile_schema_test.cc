@@ -79,7 +79,7 @@ class Builder {
     schema.add_enums(all_enums);
     schema.add_file_ident(identifier);
     schema.add_root_table(objects.at(0));
-    schema.add_advanced_features(static_cast<rf::AdvancedFeatures>(spec.features));
+    fbb_.AddElement<std::uint64_t>(rf::Schema::VT_ADVANCED_FEATURES, spec.features, 0);
     fbb_.Finish(schema.Finish(), "BFBS");
     const auto* begin = reinterpret_cast<const std::byte*>(fbb_.GetBufferPointer());
     return {begin, begin + fbb_.GetSize()};
