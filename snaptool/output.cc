@@ -13,11 +13,13 @@ namespace vmsnap::snaptool {
 
 Result<void> Output::write(std::string_view text) {
   print(text);
-  if (!out_) return Error(ErrorKind::kIo, "the output cannot be written; is the disk full?");
+  if (failed()) return Error(ErrorKind::kIo, "the output cannot be written; is the disk full?");
   return {};
 }
 
 void Output::print(std::string_view text) { out_.write(text.data(), static_cast<std::streamsize>(text.size())); }
+
+bool Output::failed() const { return !out_; }
 
 void Output::complain(std::string_view sentence) { err_ << "snaptool: " << printable(sentence) << '\n'; }
 

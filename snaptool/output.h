@@ -26,6 +26,8 @@ class Output : public reflect::Sink {
   [[nodiscard]] Result<void> write(std::string_view text) override;
   /// Writes to `out`; a failure is found by finish().
   void print(std::string_view text);
+  /// True when something written to `out` was lost; nothing more will reach it.
+  [[nodiscard]] bool failed() const;
   /// Writes "snaptool: `sentence`" as one line to `err`, made printable.
   void complain(std::string_view sentence);
   /// Writes a JSON document and a newline to `out`, in ASCII whatever the strings hold.

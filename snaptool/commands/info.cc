@@ -11,24 +11,31 @@
 namespace vmsnap::snaptool {
 namespace {
 
-std::string_view to_name(SlotKind kind) {
+/// The name in docs/registry.md, as the manifest itself is printed too, and words for people.
+struct KindName {
+  std::string_view registered;
+  std::string_view words;
+};
+
+KindName to_name(SlotKind kind) {
   switch (kind) {
     case SlotKind::kUnknown:
-      return "unknown";
+      break;
     case SlotKind::kBlockBackend:
-      return "block-backend";
+      return {"BlockBackend", "block backend"};
     case SlotKind::kCharacterBackend:
-      return "character-backend";
+      return {"CharacterBackend", "character backend"};
     case SlotKind::kNetworkBackend:
-      return "network-backend";
+      return {"NetworkBackend", "network backend"};
     case SlotKind::kFirmwareImage:
-      return "firmware-image";
+      return {"FirmwareImage", "firmware image"};
   }
-  return "unknown";
+  return {"Unknown", "something unknown"};
 }
 
-std::string_view to_name(SegmentKind kind) {
-  return kind == SegmentKind::kSystemMemory ? "system-memory" : "device-memory";
+KindName to_name(SegmentKind kind) {
+  if (kind == SegmentKind::kSystemMemory) return {"SystemMemory", ""};
+  return {"DeviceMemory", ", device memory"};
 }
 
 std::string architecture(std::uint32_t arch) {
@@ -56,7 +63,7 @@ Json slots_json(const DeviceEntry& device) {
   Json slots = Json::array();
   for (const Slot& slot : device.slots) {
     slots.push_back({{"name", slot.name},
-                     {"kind", to_name(slot.kind)},
+                     {"kind", to_name(slot.kind).registered},
                      {"hint", text_or_null(slot.hint)},
                      {"size", slot.size ? wide(*slot.size) : Json(nullptr)},
                      {"read_only", slot.read_only}});
@@ -77,7 +84,7 @@ Json to_json(const Facts& facts) {
   for (const MemorySegment& segment : reader.memory_map().segments) {
     segments.push_back({{"id", segment.id},
                         {"name", segment.name},
-                        {"kind", to_name(segment.kind)},
+                        {"kind", to_name(segment.kind).registered},
                         {"size", wide(segment.size)}});
   }
   Json devices = Json::array();
@@ -148,12 +155,12 @@ std::string joined(const Range& range, Describe&& describe_one) {
 void print_segments(const MemoryMap& map, Output& output) {
   for (const MemorySegment& segment : map.segments) {
     output.print(fmt::format("    {:<14}  {}{}\n", printable(segment.name), exact_size(segment.size),
-                             segment.kind == SegmentKind::kSystemMemory ? "" : ", device memory"));
+                             to_name(segment.kind).words));
   }
 }
 
 std::string describe(const Slot& slot) {
-  std::string out = fmt::format("{}: {}", slot.name, to_name(slot.kind));
+  std::string out = fmt::format("{}: {}", slot.name, to_name(slot.kind).words);
   if (slot.size) out += ", " + exact_size(*slot.size);
   if (slot.read_only) out += ", read-only";
   if (!slot.hint.empty()) out += fmt::format(", was \"{}\"", shortened(slot.hint));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "commands/commands.h"
 #include "container/chunk_reader.h"
 #include "format/digest.h"
+#include "snapshot/schema_meta.h"
 #include "snapshot_file.h"
 
 namespace vmsnap::snaptool {
@@ -30,72 +32,99 @@ struct Listing {
   std::optional<Error> error;  // why the list may be incomplete
 };
 
-/// The chunk digest, told from the bytes in the file; nullopt when the meta does not verify.
-Result<std::optional<Digest128>> read_digest(const File& file, const ChunkRecord& chunk) {
-  std::array<std::byte, kChunkHeaderSize> header{};
-  VMSNAP_RETURN_IF_ERROR(file.read_at(chunk.offset, header));
-  ByteVector meta(chunk.header.meta_size);  // at most 16 MiB: the header was checked
-  VMSNAP_RETURN_IF_ERROR(file.read_at(chunk.meta_offset(), meta));
-  if (xxh3_64(meta) != chunk.header.meta_hash) return std::optional<Digest128>{};
-  return std::optional(chunk_digest(header, meta));
-}
-
-std::string subject(const SnapshotReader& reader, const ChunkRecord& chunk) {
-  const std::uint32_t instance = chunk.header.instance;
-  if (chunk.header.type == kChunkSchema) {
-    const EmbeddedSchema* schema = reader.find_schema(instance);
-    return schema == nullptr ? "" : fmt::format("{} {}", schema->name, vmsnap::to_string(schema->version));
-  }
-  if (chunk.header.type == kChunkFlatRam) {
-    const auto& segments = reader.memory_map().segments;
-    return instance < segments.size() ? segments[instance].name : "";
-  }
-  const auto& devices = reader.manifest().devices;
-  if (instance < devices.size() && reader.device_chunk(instance).offset == chunk.offset) return devices[instance].path;
-  return "";
-}
-
-Result<void> list_whole(const SnapshotReader& reader, Listing& listing) {
-  for (const ChunkRecord& chunk : reader.container().chunks()) {
-    Row row;
-    row.chunk = chunk;
-    row.subject = subject(reader, chunk);
-    if (const EmbeddedSchema* schema = reader.schema_of(chunk)) {
-      row.name = schema->name;
-      row.version = vmsnap::to_string(schema->version);
+/// What names the chunks of a file, gathered while the list is made. Tables that do not verify are left out:
+/// the list is also for damaged files.
+class Names {
+ public:
+  /// Learns from a meta that verifies.
+  void learn(const ChunkHeader& header, ByteView meta) {
+    if (header.type == kChunkSchema) {
+      if (auto schema = decode_schema_meta(meta)) schemas_[schema->id] = *std::move(schema);
+    } else if (header.type == kChunkManifest) {
+      if (auto manifest = decode_manifest(meta)) manifest_ = *std::move(manifest);
+    } else if (header.type == kChunkMemoryMap) {
+      if (auto map = decode_memory_map(meta)) memory_map_ = *std::move(map);
     }
-    VMSNAP_ASSIGN_OR_RETURN(row.digest, read_digest(reader.container().file(), chunk));
-    listing.rows.push_back(std::move(row));
   }
+
+  /// The schema of a chunk's meta, or nullptr.
+  [[nodiscard]] const EmbeddedSchema* schema_of(const ChunkHeader& header) const {
+    if (header.type != kChunkSchema) return find_schema(header.schema_id);
+    const auto found = std::ranges::find_if(
+        schemas_, [](const auto& entry) { return entry.second.chunk_type == kChunkSchema; });
+    return found == schemas_.end() ? nullptr : &found->second;
+  }
+
+  /// What a chunk is about.
+  [[nodiscard]] std::string subject_of(const ChunkHeader& header) const {
+    if (header.type == kChunkSchema) {
+      const EmbeddedSchema* schema = find_schema(header.instance);
+      return schema == nullptr ? "" : fmt::format("{} {}", schema->name, vmsnap::to_string(schema->version));
+    }
+    if (header.type == kChunkFlatRam) {
+      return header.instance < memory_map_.segments.size() ? memory_map_.segments[header.instance].name : "";
+    }
+    const EmbeddedSchema* schema = schema_of(header);
+    if (schema == nullptr || header.instance >= manifest_.devices.size()) return "";
+    const DeviceEntry& device = manifest_.devices[header.instance];
+    return device.type == schema->name ? device.path : "";
+  }
+
+ private:
+  [[nodiscard]] const EmbeddedSchema* find_schema(std::uint32_t id) const {
+    const auto found = schemas_.find(id);
+    return found == schemas_.end() ? nullptr : &found->second;
+  }
+
+  std::map<std::uint32_t, EmbeddedSchema> schemas_;  // by schema id
+  Manifest manifest_;
+  MemoryMap memory_map_;
+};
+
+/// Reads the meta of a chunk, learns from it, and sets the digest when it verifies.
+Result<void> read_meta(const File& file, Row& row, Names& names) {
+  const ChunkHeader& header = row.chunk.header;
+  std::array<std::byte, kChunkHeaderSize> encoded{};
+  VMSNAP_RETURN_IF_ERROR(file.read_at(row.chunk.offset, encoded));
+  ByteVector meta(header.meta_size);  // at most 16 MiB: the header was checked
+  VMSNAP_RETURN_IF_ERROR(file.read_at(row.chunk.meta_offset(), meta));
+  if (xxh3_64(meta) != header.meta_hash) return {};
+  row.digest = chunk_digest(encoded, meta);
+  names.learn(header, meta);
   return {};
 }
 
-/// What the headers alone tell of a file that does not open.
-Result<void> list_remains(const std::string& path, Listing& listing) {
+/// Lists every chunk that can be reached along the headers. Errors: what keeps even those from being read.
+Result<void> list_chunks(const std::string& path, std::vector<Row>& rows) {
   VMSNAP_ASSIGN_OR_RETURN(const File file, File::open_for_reading(path));
   VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t size, file.size());
   VMSNAP_ASSIGN_OR_RETURN(const FileHeader header, read_file_header(file, size));
-  for (const ChunkRecord& chunk : walk_chunks(file, size, header).chunks) {
-    Row row;
-    row.chunk = chunk;
-    VMSNAP_ASSIGN_OR_RETURN(row.digest, read_digest(file, chunk));
-    listing.rows.push_back(std::move(row));
+  Names names;
+  for (ChunkRecord& chunk : walk_chunks(file, size, header).chunks) {
+    rows.push_back({std::move(chunk), "", "", "", std::nullopt});
+    VMSNAP_RETURN_IF_ERROR(read_meta(file, rows.back(), names));
+  }
+  for (Row& row : rows) {
+    row.subject = names.subject_of(row.chunk.header);
+    if (const EmbeddedSchema* schema = names.schema_of(row.chunk.header)) {
+      row.name = schema->name;
+      row.version = vmsnap::to_string(schema->version);
+    }
   }
   return {};
 }
 
 Listing list(const std::string& path) {
   Listing listing;
-  const Result<SnapshotReader> reader = open_snapshot(path);
-  if (reader) {
-    if (Result<void> listed = list_whole(*reader, listing); !listed) listing.error = std::move(listed).error();
+  if (Result<void> usable = check_path(path); !usable) {
+    listing.error = std::move(usable).error();
     return listing;
   }
-  listing.error = reader.error();
-  const ErrorKind kind = reader.error().kind();
-  if (kind != ErrorKind::kIo && kind != ErrorKind::kUsage) {
-    // Whatever stops the list of what is left, the first error is the one that says what is wrong.
-    [[maybe_unused]] const Result<void> listed = list_remains(path, listing);
+  const Result<void> listed = list_chunks(path, listing.rows);
+  if (const Result<SnapshotReader> reader = open_snapshot(path); !reader) {
+    listing.error = reader.error();
+  } else if (!listed) {
+    listing.error = listed.error();
   }
   return listing;
 }

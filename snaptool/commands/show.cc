@@ -48,6 +48,7 @@ class Show {
     if (!selection) return fail(selection.error(), options_.common.json, output_);
     Result<ChunkPrintReport> report =
         print_chunk(reader_, schemas_, *selection->target.chunk, print(selection->field, 0), output_);
+    if (output_.failed()) return kExitFailure;
     if (!report) {
       report.error().in_file(options_.common.file);
       if (report.error().kind() == ErrorKind::kUsage) report.error().in_device(selection->target.name);
@@ -85,8 +86,10 @@ class Show {
     }
   }
 
-  /// One chunk that cannot be shown does not keep the others from being shown.
+  /// One chunk that cannot be shown does not keep the others from being shown. That the output was lost is
+  /// said once, by whoever owns the streams.
   void report_failure(const std::string& name, Error error) {
+    if (output_.failed()) return;
     error.in_file(options_.common.file).in_device(name);
     output_.complain(error.to_string());
     raise(exit_code(error.kind()));
@@ -105,6 +108,7 @@ class Show {
 
   void text_section(const std::string& name, const ChunkRecord& chunk) {
     output_.print(fmt::format("{}{}: {}\n", first_ ? "" : "\n", printable(name), printable(type_of(chunk))));
+    if (output_.failed()) return;
     first_ = false;
     CountingSink counter(output_);
     const Result<ChunkPrintReport> report = print_chunk(reader_, schemas_, chunk, print({}, 2), counter);
@@ -155,7 +159,9 @@ class Show {
   void json_element(const Json& members, const std::string& name, const ChunkRecord& chunk, bool& first) {
     output_.print(first ? "\n    {" : ",\n    {");
     first = false;
-    for (const auto& [key, value] : members.items()) output_.print(fmt::format("\n      \"{}\": {},", key, value.dump(-1, ' ', true, Json::error_handler_t::replace)));
+    for (const auto& [key, value] : members.items()) {
+      output_.print(fmt::format("\n      \"{}\": {},", key, to_text(value)));
+    }
     output_.print("\n      \"state\": " + state_json(name, chunk, 3) + "\n    }");
   }
 

@@ -95,15 +95,10 @@ TEST_F(Check, EndsWithFindingsWhenSomethingIsOdd) {
 }
 
 TEST_F(Check, TellsUnknownOptionalChunksFromUnknownCriticalOnes) {
-  Sample sample = make_sample();
-  sample.contents.memory_map = {};
-  sample.contents.segments.clear();
-  const std::string plain = dir_.file("plain.vmsnap");
   const std::string optional = dir_.file("optional.vmsnap");
   const std::string critical = dir_.file("critical.vmsnap");
-  write_sample(plain, sample.contents);
-  add_unnamed_chunk(plain, optional, 0);
-  add_unnamed_chunk(plain, critical, kChunkCritical);
+  add_unnamed_chunk(path_, optional, 0);
+  add_unnamed_chunk(path_, critical, kChunkCritical);
   const ToolRun run = run_tool({"check", "--json", optional});
   EXPECT_EQ(run.status, 3);
   EXPECT_EQ(run.json()["findings"][0]["code"], "unknown-optional-chunk");

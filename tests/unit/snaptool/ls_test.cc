@@ -86,7 +86,7 @@ TEST(Ls, ListsWhatIsLeftOfAFileThatWasCut) {
   const Json list = run.json();
   EXPECT_EQ(list["error"]["kind"], "truncated");
   ASSERT_EQ(list["chunks"].size(), before);
-  for (std::size_t i = 0; i < before; ++i) EXPECT_EQ(list["chunks"][i]["digest"], whole[i]["digest"]);
+  for (std::size_t i = 0; i < before; ++i) EXPECT_EQ(list["chunks"][i], whole[i]);
   const ToolRun text = run_tool({"ls", path});
   EXPECT_EQ(text.status, 4);
   EXPECT_THAT(text.out, HasSubstr("RAMF"));

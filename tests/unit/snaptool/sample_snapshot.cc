@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "sample_snapshot.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <utility>
 
 #include "container/chunk_reader.h"
-#include "container/chunk_writer.h"
 #include "format/constants.h"
+#include "raw_snapshot.h"
+#include "small_snapshot.h"
 #include "snapshot/schema_meta.h"
-#include "snapshot/snapshot_reader.h"
 #include "uart16550_generated.h"
 #include "virtio_blk_generated.h"
 #include "wormhole_generated.h"
@@ -165,15 +164,15 @@ Sample make_sample() {
   manifest.devices[kWormhole].features = {"time-travel"};
   manifest.devices[kWormhole].restore_after = {kCpu0};
 
-  sample.low_memory.assign(1 << 20, std::byte{0});
-  sample.high_memory.assign(512 << 10, std::byte{0});
+  sample.low_memory.assign(64 << 10, std::byte{0});
+  sample.boot_rom.assign(16 << 10, std::byte{0});
   sample.low_memory[0x5000] = std::byte{1};
-  sample.high_memory[0x20] = std::byte{2};
+  sample.boot_rom[0x20] = std::byte{2};
   sample.contents.memory_map.segments = {{0, "ram-low", SegmentKind::kSystemMemory, sample.low_memory.size()},
-                                         {1, "bootrom", SegmentKind::kDeviceMemory, sample.high_memory.size()}};
+                                         {1, "bootrom", SegmentKind::kDeviceMemory, sample.boot_rom.size()}};
   sample.contents.memory_map.mappings = {{0, 0, Gpa(0), sample.low_memory.size(), false},
-                                         {1, 0, Gpa(0xFFF80000), sample.high_memory.size(), true}};
-  sample.contents.segments = {{sample.low_memory, false}, {sample.high_memory, false}};
+                                         {1, 0, Gpa(0xFFFFC000), sample.boot_rom.size(), true}};
+  sample.contents.segments = {{sample.low_memory, false}, {sample.boot_rom, false}};
   sample.contents.device_states = {cpu_state(0, 0xFFF0), cpu_state(1, 0xFFFFFFFF81000000), uart_state(), disk_state(),
                                    make_wormhole_state()};
   return sample;
@@ -188,43 +187,25 @@ SnapshotSummary write_sample(const std::string& path, const SnapshotContents& co
 SnapshotSummary write_sample(const std::string& path) { return write_sample(path, make_sample().contents); }
 
 void add_unnamed_chunk(const std::string& from, const std::string& to, std::uint32_t flags) {
-  const SnapshotReader source = required(SnapshotReader::open(from));
-  const File file =
-      File::adopt(UniqueFd(::open(to.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)), to);
-  ChunkWriter writer = required(ChunkWriter::begin(file, source.header()));
-  const auto id_of = [&source](FourCc type) {
-    const auto schemas = source.schemas();
-    return std::ranges::find_if(schemas, [type](const EmbeddedSchema& schema) { return schema.chunk_type == type; })->id;
-  };
-  constexpr std::uint32_t kNewSchema = 1000;
+  test::RawSnapshot raw = test::RawSnapshot::parse(test::read_whole(from));
   const ChunkType wormhole = foreign_chunk_types().front();
   // The same schema under another file identifier.
   ByteVector new_schema(wormhole.schema.begin(), wormhole.schema.end());
-  const ByteView old_letters = as_byte_view("xWRM");
-  const auto letters = std::ranges::search(new_schema, old_letters);
-  std::ranges::copy(as_byte_view("xNEW"), letters.begin());
-  for (const ChunkRecord& chunk : source.container().chunks()) {
-    const ChunkHeader& header = chunk.header;
-    if (header.type == kChunkEnd) break;
-    ByteVector body;
-    if (header.body_size != 0) body = required(source.container().body(chunk, kMaxSchemaSize));
-    if (header.type == kChunkManifest) {
-      EmbeddedSchema schema;
-      schema.id = kNewSchema;
-      schema.chunk_type = FourCc("xNEW");
-      schema.name = "novelty";
-      schema.version = {1, 4};
-      schema.root_table = wormhole.root_table;
-      schema.content_hash = xxh3_128(new_schema);
-      required(writer.append({kChunkSchema, 0, kNewSchema, kChunkCritical}, encode(schema), new_schema));
-    }
-    required(writer.append({header.type, header.schema_id, header.instance, header.flags},
-                           required(source.container().meta(chunk)), body));
-  }
+  std::ranges::copy(as_byte_view("xNEW"), std::ranges::search(new_schema, as_byte_view("xWRM")).begin());
+  EmbeddedSchema schema;
+  schema.id = 1000;
+  schema.chunk_type = FourCc("xNEW");
+  schema.name = "novelty";
+  schema.version = {1, 4};
+  schema.root_table = wormhole.root_table;
+  schema.content_hash = xxh3_128(new_schema);
+  raw.chunks.insert(raw.chunks.begin(),
+                    {{kChunkSchema, 0, schema.id, kChunkCritical}, encode(schema), std::move(new_schema)});
   ByteVector state = make_wormhole_state();
-  store_le<std::uint32_t>(state, 4, FourCc("xNEW").value());
-  required(writer.append({FourCc("xNEW"), kNewSchema, 0, flags}, state));
-  required(writer.finish(id_of(kChunkEnd), id_of(kChunkIndex)));
+  store_le<std::uint32_t>(state, 4, schema.chunk_type.value());
+  raw.chunks.push_back({{schema.chunk_type, schema.id, 0, flags}, std::move(state), {}});
+  test::write_whole(to, raw.bytes());
+  std::filesystem::permissions(to, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
 }
 
 void flip_byte(const std::string& path, std::uint64_t offset) {

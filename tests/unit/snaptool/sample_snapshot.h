@@ -14,14 +14,14 @@ namespace vmsnap {
 struct Sample {
   SnapshotContents contents;
   ByteVector low_memory;
-  ByteVector high_memory;
+  ByteVector boot_rom;
 };
 
 /// Instances of the devices of a sample.
 enum SampleDevice : std::uint32_t { kCpu0 = 0, kCpu1 = 1, kUart = 2, kDisk = 3, kWormhole = 4 };
 
-/// Two CPUs, a UART, a disk at pci0/00:03.0 and a wormhole; two segments of memory of 1 MiB and 512 KiB, of which
-/// 8 KiB are not zero. Always the same.
+/// Two CPUs, a UART, a disk at pci0/00:03.0 and a wormhole; two segments of memory of 64 KiB and 16 KiB, of
+/// which 8 KiB are not zero. Always the same.
 [[nodiscard]] Sample make_sample();
 
 /// The state of a wormhole with that weather at its far ends; 9 is a storm, 5 has no name.
@@ -34,8 +34,7 @@ enum SampleDevice : std::uint32_t { kCpu0 = 0, kCpu1 = 1, kUart = 2, kDisk = 3, 
 SnapshotSummary write_sample(const std::string& path, const SnapshotContents& contents);
 SnapshotSummary write_sample(const std::string& path);
 
-/// Copies a snapshot without memory segments and adds a chunk "xNEW" with the wormhole's schema that the manifest does not
-/// name. Aborts when that fails.
+/// Copies a snapshot and adds a chunk "xNEW" with the fields of a wormhole that the manifest does not name.
 void add_unnamed_chunk(const std::string& from, const std::string& to, std::uint32_t flags);
 
 /// Changes one byte of a file.
