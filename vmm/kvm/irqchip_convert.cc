@@ -17,7 +17,6 @@ constexpr std::uint8_t kInitSteps = 3;
 // two has gone by.
 constexpr std::uint8_t kWordSecondByte = 4;
 constexpr std::uint8_t kHighByteOnly = 2;
-constexpr std::uint8_t kLowThenHigh = 3;
 // KVM's mode of a counter that has never had a control word.
 constexpr std::uint8_t kNeverProgrammed = 0xff;
 

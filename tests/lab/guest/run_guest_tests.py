@@ -45,7 +45,7 @@ def skip_all(where, chosen, reason):
 def run_one(prefix, assets, programs, profile, name, log):
     """Runs one scenario behind `prefix` (the lab, or nothing) and returns its case."""
     command = [*prefix, '/usr/bin/python3', str(SCENARIOS), '--programs', programs, '--kernel', assets.kernel_image,
-               '--initrd', assets.guest_initrd, '--cpu-profile', profile, '--log', log, name]
+               '--kernel-elf', assets.kernel_elf, '--initrd', assets.guest_initrd, '--cpu-profile', profile, '--log', log, name]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS * 2, check=False)
     except subprocess.TimeoutExpired:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -38,15 +39,18 @@ class Count:
 class Vm:
     """A running snapvmm. `arguments` is everything after the program's name."""
 
-    def __init__(self, program, arguments, control, log):
+    def __init__(self, program, arguments, control, log, line_so_far=''):
+        """`line_so_far`: what the console of the machine that this one continues had printed of its last line."""
+        self._pending = line_so_far.encode()
         self.program = program
         self.control = control
         self.lines = []
         self._changed = threading.Condition()
         self._log = log
         self._log.write(f"$ snapvmm {' '.join(arguments)}\n")
+        self._errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen([program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT)
+                                        stderr=self._errors)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -60,16 +64,27 @@ class Vm:
         self._reader.join(timeout=5)
 
     def _read(self):
-        for raw in self.process.stdout:
-            line = raw.decode('utf-8', 'replace').rstrip('\r\n')
+        while chunk := self.process.stdout.read1(4096):
             with self._changed:
-                self.lines.append((line, time.monotonic()))
-                self._log.write(line + '\n')
+                *lines, self._pending = (self._pending + chunk).split(b'\n')
+                for raw in lines:
+                    line = raw.decode('utf-8', 'replace').rstrip('\r')
+                    self.lines.append((line, time.monotonic()))
+                    self._log.write(line + '\n')
                 self._log.flush()
                 self._changed.notify_all()
         with self._changed:
+            if self._pending:
+                self._log.write(self._pending.decode('utf-8', 'replace') + '\n')
             self.lines.append((None, time.monotonic()))
             self._changed.notify_all()
+
+    def line_so_far(self):
+        """The console's last, unfinished line: a save may come in the middle of one."""
+        if self.process.poll() is not None:
+            self._reader.join(timeout=5)
+        with self._changed:
+            return self._pending.decode('utf-8', 'replace')
 
     def wait_for(self, pattern, timeout=90, start=0):
         """The first match of `pattern` in the lines from `start` on."""
@@ -110,8 +125,13 @@ class Vm:
         with self._changed:
             return self._counts()
 
+    def errors(self):
+        """What snapvmm itself said on standard error."""
+        self._errors.seek(0)
+        return self._errors.read().decode('utf-8', 'replace')
+
     def tail(self, lines=25):
-        return '\n'.join('    | ' + line for line, _ in self.lines[-lines:] if line is not None)
+        return self.errors() + '\n'.join('    | ' + line for line, _ in self.lines[-lines:] if line is not None)
 
     def wait_for_exit(self, timeout=60):
         try:
@@ -143,10 +163,11 @@ class Vm:
 class Machine:
     """Where the programs, the kernel and the scratch files are, and how to start a guest with them."""
 
-    def __init__(self, programs, kernel, initrd, scratch, cpu_profile, log):
+    def __init__(self, programs, kernel, kernel_elf, initrd, scratch, cpu_profile, log):
         self.snapvmm = os.path.join(programs, 'vmm', 'snapvmm')
         self.snaptool = os.path.join(programs, 'snaptool', 'snaptool')
         self.kernel = kernel
+        self.kernel_elf = kernel_elf
         self.initrd = initrd
         self.scratch = scratch
         self.cpu_profile = cpu_profile
@@ -176,9 +197,9 @@ class Machine:
             arguments += ['--disk', disk]
         return Vm(self.snapvmm, [*arguments, *extra], control, self.log)
 
-    def restore(self, snapshot, *extra):
+    def restore(self, snapshot, *extra, line_so_far=''):
         control = self._control()
-        return Vm(self.snapvmm, ['restore', snapshot, '--control', control, *extra], control, self.log)
+        return Vm(self.snapvmm, ['restore', snapshot, '--control', control, *extra], control, self.log, line_so_far)
 
     def tool(self, *words, expect=0):
         done = subprocess.run([self.snaptool, *words], capture_output=True, text=True, timeout=120, check=False)

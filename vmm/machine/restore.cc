@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "machine/restore.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <vector>
+
+#include "format/chunk_type.h"
+#include "kvm/cpu_profile.h"
+#include "kvm/state_codec.h"
+#include "machine/restore_edges.h"
+#include "snapshot/snapshot_reader.h"
+
+namespace vmsnap::vmm {
+namespace {
+
+/// What the snapshot is taken apart into.
+struct Parts {
+  MachineConfig config;
+  schema::CpuProfileT profile;
+  MachineState state;
+  std::vector<std::size_t> device_order;
+};
+
+/// The manifest's promises against what this build can do.
+Result<void> check_entry(const DeviceEntry& entry, const std::vector<ChunkType>& types) {
+  const auto type = std::find_if(types.begin(), types.end(), [&](const ChunkType& t) { return t.name == entry.type; });
+  if (type == types.end()) {
+    return Error(ErrorKind::kUnsupported,
+                 fmt::format("this build has no device of the type {}; restore it with a newer snapvmm", entry.type));
+  }
+  if (entry.version.major != type->version.major) {
+    return Error(ErrorKind::kUnsupported,
+                 fmt::format("its state has version {} and this build reads {}.x; convert the snapshot with snaptool migrate",
+                             to_string(entry.version), type->version.major));
+  }
+  if (entry.readable_since > type->version) {
+    return Error(ErrorKind::kUnsupported,
+                 fmt::format("its state needs a reader of version {} and this build has {}; restore it with a newer snapvmm",
+                             to_string(entry.readable_since), to_string(type->version)));
+  }
+  if (!entry.features.empty()) {
+    return Error(ErrorKind::kUnsupported, fmt::format("it uses the feature \"{}\", which this build does not know",
+                                                      entry.features.front()));
+  }
+  return {};
+}
+
+Result<void> check_slots(const Manifest& manifest, const RestoreRequest& request) {
+  std::set<std::string> known;
+  for (const DeviceEntry& entry : manifest.devices) {
+    for (const Slot& slot : entry.slots) known.insert(slot.name);
+  }
+  for (const auto& [name, path] : request.slots) {
+    if (known.contains(name)) continue;
+    std::string list;
+    for (const std::string& slot : known) list += (list.empty() ? "" : ", ") + slot;
+    return Error(ErrorKind::kUsage, fmt::format("the snapshot has no slot {}; it has {}", name,
+                                                known.empty() ? "none" : list));
+  }
+  return {};
+}
+
+/// Where the backend of a disk is on this host.
+Result<DiskBackend> find_backend(const DeviceEntry& entry, const RestoreRequest& request) {
+  if (entry.slots.size() != 1 || entry.slots[0].kind != SlotKind::kBlockBackend) {
+    return Error(ErrorKind::kUnsupported, "it needs something else than one disk image, which this build cannot give it");
+  }
+  const Slot& slot = entry.slots[0];
+  const auto given = request.slots.find(slot.name);
+  DiskBackend disk{slot.name, given != request.slots.end() ? given->second : slot.hint, slot.read_only, {}};
+  if (disk.path.empty()) {
+    return Error(ErrorKind::kUsage,
+                 fmt::format("the snapshot does not say where the image of {0} is; give it with --slot {0}=PATH", slot.name));
+  }
+  return disk;
+}
+
+/// Takes one chunk of KVM's own state; true when `entry` was one.
+Result<bool> take_kvm_part(const DeviceEntry& entry, ByteView state, Parts& parts) {
+  KvmState& kvm = parts.state.kvm;
+  if (entry.type == "cpu_profile") {
+    VMSNAP_ASSIGN_OR_RETURN(parts.profile, unpack_cpu_profile(state));
+  } else if (entry.type == "x86_cpu") {
+    kvm.vcpus.emplace_back();
+    VMSNAP_ASSIGN_OR_RETURN(kvm.vcpus.back().cpu, unpack_x86_cpu(state));
+  } else if (entry.type == "i8259") {
+    VMSNAP_ASSIGN_OR_RETURN(kvm.i8259, unpack_i8259(state));
+  } else if (entry.type == "ioapic") {
+    VMSNAP_ASSIGN_OR_RETURN(kvm.ioapic, unpack_ioapic(state));
+  } else if (entry.type == "i8254") {
+    VMSNAP_ASSIGN_OR_RETURN(kvm.i8254, unpack_i8254(state));
+  } else if (entry.type == "kvm_clock") {
+    VMSNAP_ASSIGN_OR_RETURN(kvm.clock, unpack_kvm_clock(state));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+/// The local APICs, each of which goes with the CPU whose path its own begins with.
+Result<void> take_lapics(const Manifest& manifest, SnapshotReader& reader, Parts& parts) {
+  std::vector<VcpuState>& vcpus = parts.state.kvm.vcpus;
+  std::set<std::uint32_t> taken;
+  for (const DeviceEntry& entry : manifest.devices) {
+    if (entry.type != "lapic") continue;
+    const auto vcpu = std::find_if(vcpus.begin(), vcpus.end(), [&](const VcpuState& v) {
+      return entry.path == fmt::format("cpu{}/lapic", v.cpu.index);
+    });
+    if (vcpu == vcpus.end() || !taken.insert(vcpu->cpu.index).second) {
+      return Error(ErrorKind::kCorrupt, "its path names no virtual CPU of the snapshot").in_device(entry.path);
+    }
+    VMSNAP_ASSIGN_OR_RETURN(const ByteVector state, reader.device_state(entry.instance));
+    auto lapic = unpack_lapic(state);
+    if (!lapic) return std::move(lapic).error().in_device(entry.path);
+    vcpu->lapic = std::move(*lapic);
+  }
+  std::sort(vcpus.begin(), vcpus.end(), [](const VcpuState& a, const VcpuState& b) { return a.cpu.index < b.cpu.index; });
+  if (taken.size() != vcpus.size()) {
+    return Error(ErrorKind::kCorrupt, fmt::format("the snapshot has {} virtual CPUs and {} local APICs", vcpus.size(), taken.size()));
+  }
+  return {};
+}
+
+Result<void> require_complete(const Manifest& manifest, const Parts& parts) {
+  for (const std::string_view type : {"cpu_profile", "i8259", "ioapic", "i8254", "kvm_clock"}) {
+    const auto count = std::count_if(manifest.devices.begin(), manifest.devices.end(),
+                                     [&](const DeviceEntry& entry) { return entry.type == type; });
+    if (count != 1) {
+      return Error(ErrorKind::kUnsupported,
+                   fmt::format("the machine has {} devices of the type {}; this VMM runs machines with one", count, type));
+    }
+  }
+  if (parts.state.kvm.vcpus.size() != manifest.vcpu_count) {
+    return Error(ErrorKind::kCorrupt, fmt::format("the manifest says {} virtual CPUs, but there are {}",
+                                                  manifest.vcpu_count, parts.state.kvm.vcpus.size()));
+  }
+  return {};
+}
+
+Result<Parts> take_apart(SnapshotReader& reader, const RestoreRequest& request) {
+  Manifest manifest = reader.manifest();
+  add_restore_edges(manifest);
+  if (auto orderly = validate(manifest); !orderly) {
+    return Error(ErrorKind::kUnsupported,
+                 "the file asks for an order of restore that KVM does not allow: " + orderly.error().message());
+  }
+  const std::vector<ChunkType> types = device_chunk_types();
+  VMSNAP_RETURN_IF_ERROR(check_slots(manifest, request));
+
+  Parts parts;
+  parts.config.vcpu_count = manifest.vcpu_count;
+  parts.config.memory_map = reader.memory_map();
+  std::vector<std::size_t> position_of(manifest.devices.size());  // by instance, of emulated devices
+  std::set<std::uint32_t> emulated;
+  for (const DeviceEntry& entry : manifest.devices) {
+    const auto failed = [&](Error error) { return std::move(error.in_device(entry.path)); };
+    if (auto fits = check_entry(entry, types); !fits) return failed(std::move(fits).error());
+    if (entry.type == "lapic") continue;
+    auto state = reader.device_state(entry.instance);
+    if (!state) return failed(std::move(state).error());
+    auto taken = take_kvm_part(entry, *state, parts);
+    if (!taken) return failed(std::move(taken).error());
+    if (*taken) continue;
+    DeviceSpec spec{entry.type, entry.path, std::nullopt};
+    if (!entry.slots.empty()) {
+      auto disk = find_backend(entry, request);
+      if (!disk) return failed(std::move(disk).error());
+      spec.disk = std::move(*disk);
+    }
+    position_of[entry.instance] = parts.config.devices.size();
+    emulated.insert(entry.instance);
+    parts.config.devices.push_back(std::move(spec));
+    parts.state.devices.push_back(std::move(*state));
+  }
+  VMSNAP_RETURN_IF_ERROR(take_lapics(manifest, reader, parts));
+  VMSNAP_RETURN_IF_ERROR(require_complete(manifest, parts));
+  for (const std::uint32_t instance : restore_order(manifest)) {
+    if (emulated.contains(instance)) parts.device_order.push_back(position_of[instance]);
+  }
+  return parts;
+}
+
+Result<GuestMemory> map_memory(SnapshotReader& reader, bool verify) {
+  std::vector<Mapping> segments;
+  for (const MemorySegment& segment : reader.memory_map().segments) {
+    VMSNAP_ASSIGN_OR_RETURN(Mapping mapping, reader.map_segment(segment.id));
+    // Through the mapping that the guest will use, so that what was checked is what it gets.
+    if (verify) VMSNAP_RETURN_IF_ERROR(reader.verify_segment(segment.id, mapping.bytes(), 2));
+    segments.push_back(std::move(mapping));
+  }
+  return GuestMemory::adopt(reader.memory_map(), std::move(segments));
+}
+
+Result<std::unique_ptr<Machine>> build(SnapshotReader& reader, const RestoreRequest& request, CharacterSink& console) {
+  VMSNAP_ASSIGN_OR_RETURN(Parts parts, take_apart(reader, request));
+  VMSNAP_RETURN_IF_ERROR(validate(parts.config));
+  VMSNAP_ASSIGN_OR_RETURN(Kvm kvm, Kvm::open());
+  VMSNAP_RETURN_IF_ERROR(check_profile(parts.profile, kvm));
+  VMSNAP_ASSIGN_OR_RETURN(GuestMemory memory, map_memory(reader, request.verify_ram));
+  if (const auto left = reader.unconsumed(); !left.empty()) {
+    return Error(ErrorKind::kUnsupported, "the file holds state that this build does not know how to restore")
+        .in_chunk(left.front()->header.type.to_string())
+        .at_offset(left.front()->offset);
+  }
+  VMSNAP_ASSIGN_OR_RETURN(auto machine, Machine::create(parts.config, std::move(memory), parts.profile, std::move(kvm), console));
+  VMSNAP_RETURN_IF_ERROR(machine->restore(parts.state, parts.device_order, request.clock));
+  return machine;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Machine>> restore_machine(const RestoreRequest& request, CharacterSink& console) {
+  // Meta level proves everything but the contents of RAM, which are proved through the guest's own mapping.
+  VMSNAP_ASSIGN_OR_RETURN(SnapshotReader reader, SnapshotReader::open(request.file, {ReadLevel::kMeta, false}));
+  auto machine = build(reader, request, console);
+  if (!machine) return std::move(machine).error().in_file(request.file);
+  return machine;
+}
+
+}  // namespace vmsnap::vmm

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "machine/machine.h"
+
+namespace vmsnap::vmm {
+
+struct RestoreRequest {
+  std::string file;
+  std::map<std::string, std::string> slots;  // name to path of host resources that have moved
+  TimePolicy clock = TimePolicy::kFreeze;
+  bool verify_ram = true;  // check the hashes of all RAM before anything runs
+};
+
+/// Builds a machine from a snapshot and puts its state back; the guest stays paused until start() and
+/// resume(). The file is mapped, never written. Errors: those of SnapshotReader::open(); Unsupported (a device
+/// type, version, feature or CPU that this build or host does not have, a disk of another size); Usage (a slot
+/// that the file does not have); Io.
+[[nodiscard]] Result<std::unique_ptr<Machine>> restore_machine(const RestoreRequest& request, CharacterSink& console);
+
+}  // namespace vmsnap::vmm

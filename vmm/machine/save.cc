@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// The part of Machine that makes snapshots.
+#include <fmt/format.h>
+
+#include "format/chunk_type.h"
+#include "kvm/state_codec.h"
+#include "machine/machine.h"
+#include "machine/restore_edges.h"
+
+namespace vmsnap::vmm {
+namespace {
+
+constexpr ChunkVersion kVersion{1, 0};
+
+/// Collects devices and their states in step.
+class ContentsBuilder {
+ public:
+  explicit ContentsBuilder(SnapshotContents& contents) : contents_(contents) {}
+
+  void add(DeviceEntry entry, ByteVector state) {
+    entry.instance = static_cast<std::uint32_t>(contents_.manifest.devices.size());
+    contents_.manifest.devices.push_back(std::move(entry));
+    contents_.device_states.push_back(std::move(state));
+  }
+  /// For what lives inside KVM. `state` is the result of a pack function.
+  [[nodiscard]] Result<void> add(std::string_view type, std::string path, Result<ByteVector> state) {
+    if (!state) return std::move(state).error().in_device(path);
+    DeviceEntry entry;
+    entry.type = type;
+    entry.path = std::move(path);
+    entry.version = entry.readable_since = kVersion;
+    add(std::move(entry), std::move(*state));
+    return {};
+  }
+
+ private:
+  SnapshotContents& contents_;
+};
+
+}  // namespace
+
+Result<SnapshotSummary> Machine::save(const std::string& path, bool suspend) {
+  const std::lock_guard lock(state_mutex_);
+  if (state_ == RunState::kEnded) {
+    return Error(ErrorKind::kInvalidState, "the machine has ended, so it cannot be saved");
+  }
+  const bool was_running = state_ == RunState::kRunning;
+  if (was_running) stop_guest();
+  Result<SnapshotSummary> summary = write(path);
+  if (summary && suspend) {
+    end_.post(EndReason::kSuspended, path);
+    return summary;
+  }
+  if (was_running) VMSNAP_RETURN_IF_ERROR(let_guest_go());
+  return summary;
+}
+
+Result<SnapshotSummary> Machine::write(const std::string& path) {
+  if (end_.has_ended()) {
+    return Error(ErrorKind::kInvalidState, "the guest has just ended, so it cannot be saved");
+  }
+  // Finishing requests writes guest memory and raises interrupts: it comes before everything that is read.
+  for (const auto& device : platform_.devices()) VMSNAP_RETURN_IF_ERROR(device->quiesce());
+  const std::int64_t stopped_at = clock_.realtime_ns();
+  VMSNAP_ASSIGN_OR_RETURN(const KvmState kvm, save_kvm_state(*vm_));
+
+  SnapshotContents contents;
+  contents.manifest.producer_name = "snapvmm";
+  contents.manifest.producer_version = VMSNAP_VERSION;
+  contents.manifest.created = stopped_at;
+  contents.manifest.vcpu_count = config_.vcpu_count;
+  contents.memory_map = memory_.map();
+
+  ContentsBuilder builder(contents);
+  VMSNAP_RETURN_IF_ERROR(builder.add("cpu_profile", "cpus", pack_cpu_profile(profile_)));
+  for (const VcpuState& vcpu : kvm.vcpus) {
+    const std::string cpu = fmt::format("cpu{}", vcpu.cpu.index);
+    VMSNAP_RETURN_IF_ERROR(builder.add("x86_cpu", cpu, pack_x86_cpu(vcpu.cpu)));
+    VMSNAP_RETURN_IF_ERROR(builder.add("lapic", cpu + "/lapic", pack_lapic(vcpu.lapic)));
+  }
+  VMSNAP_RETURN_IF_ERROR(builder.add("i8259", "isa0/i8259@20", pack_i8259(kvm.i8259)));
+  VMSNAP_RETURN_IF_ERROR(builder.add("ioapic", fmt::format("system0/ioapic@{:x}", kvm.ioapic.base), pack_ioapic(kvm.ioapic)));
+  VMSNAP_RETURN_IF_ERROR(builder.add("i8254", "isa0/i8254@40", pack_i8254(kvm.i8254)));
+  VMSNAP_RETURN_IF_ERROR(builder.add("kvm_clock", "system0/kvm_clock", pack_kvm_clock(kvm.clock)));
+  for (const auto& device : platform_.devices()) {
+    DeviceEntry entry = device->describe();
+    Result<ByteVector> state = device->save();
+    if (!state) return std::move(state).error().in_device(entry.path);
+    builder.add(std::move(entry), std::move(*state));
+  }
+  add_restore_edges(contents.manifest);
+  // A restored segment is a private mapping of its file; only fresh memory is anonymous.
+  for (const MemorySegment& segment : contents.memory_map.segments) {
+    contents.segments.push_back({memory_.segment(segment.id), memory_.is_anonymous()});
+  }
+  const std::vector<ChunkType> types = device_chunk_types();
+  return write_snapshot(path, contents, types);
+}
+
+}  // namespace vmsnap::vmm
