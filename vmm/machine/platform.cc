@@ -14,6 +14,8 @@
 namespace vmsnap::vmm {
 namespace {
 
+static_assert(AcpiPm::kSleepTypeS5 == platform::kSleepTypeS5, "the device and the DSDT must mean the same");
+
 /// The hexadecimal number behind `prefix`, which makes up the rest of `path`.
 std::optional<std::uint16_t> port_of(std::string_view path, std::string_view prefix) {
   if (!path.starts_with(prefix)) return std::nullopt;
@@ -84,7 +86,7 @@ Result<void> Platform::add_i8042(std::uint16_t port) {
 }
 
 Result<void> Platform::add_mc146818(std::uint16_t port) {
-  auto rtc = std::make_unique<Mc146818>(port, context_.clock);
+  auto rtc = std::make_unique<Mc146818>(port, context_.clock, &context_.irq_line(platform::kRtcIrq));
   VMSNAP_RETURN_IF_ERROR(taken(context_.ports.add(port, Mc146818::kPorts, *rtc), rtc->describe().path));
   rtc_ = rtc.get();
   devices_.push_back(std::move(rtc));
