@@ -49,9 +49,10 @@ Result<Digest128> content_digest(const SchemaModel& model, ByteView data, const 
   DigestVisitor visitor;
   VMSNAP_ASSIGN_OR_RETURN(const WalkReport report, walk(model, data, visitor, limits));
   if (report.unknown_fields > 0 || visitor.met_unknown_member()) {
-    return Error(ErrorKind::kUnsupported,
-                 "the state holds fields that its schema does not know, so its content cannot be compared; use the "
-                 "schema it was written with");
+    return Error(
+        ErrorKind::kUnsupported,
+        "the state holds fields that its schema does not know, so its content cannot be compared; use the "
+        "schema it was written with");
   }
   return visitor.digest();
 }

@@ -53,7 +53,8 @@ class Comparison {
   void compare_roots() {
     const std::string& name = frozen_.root().name;
     if (current_.root().name != name) {
-      violate(name, "the root table was {} and is {}; keep its name and namespace", name, current_.root().name);
+      violate(name, "the root table was {} and is {}; keep its name and namespace", name,
+              current_.root().name);
     }
     if (current_.file_identifier() != frozen_.file_identifier()) {
       violate(name, "the file identifier was \"{}\" and is \"{}\"; keep it", frozen_.file_identifier(),
@@ -75,8 +76,8 @@ class Comparison {
       violate(name, "chunk_version was {}.{} and is {}.{}; compare only versions of one major", before->major,
               before->minor, after->major, after->minor);
     } else if (after->minor < before->minor) {
-      violate(name, "chunk_version went back from {}.{} to {}.{}; never lower it", before->major, before->minor,
-              after->major, after->minor);
+      violate(name, "chunk_version went back from {}.{} to {}.{}; never lower it", before->major,
+              before->minor, after->major, after->minor);
     } else if (!first_addition_.empty() && after->minor == before->minor) {
       violate(first_addition_, "was added to version {}.{}, which is frozen; raise chunk_version to {}.{}",
               before->major, before->minor, before->major, before->minor + 1);
@@ -130,9 +131,11 @@ class Comparison {
     if (before.is_struct && (before.size != after.size || before.alignment != after.alignment ||
                              before.fields.size() != after.fields.size())) {
       violate(before.name,
-              "the struct had {} fields in {} bytes aligned to {} and has {} in {} aligned to {}; a struct can never "
+              "the struct had {} fields in {} bytes aligned to {} and has {} in {} aligned to {}; a struct "
+              "can never "
               "change, make a new one",
-              before.fields.size(), before.size, before.alignment, after.fields.size(), after.size, after.alignment);
+              before.fields.size(), before.size, before.alignment, after.fields.size(), after.size,
+              after.alignment);
     }
     for (std::size_t i = 0; i < before.fields.size(); ++i) {
       if (i < after.fields.size()) {
@@ -147,7 +150,9 @@ class Comparison {
       const std::string where = before.name + "." + field.name;
       added(where);
       if (field.required) {
-        violate(where, "the new field is required, which data of earlier versions cannot satisfy; drop \"required\"");
+        violate(
+            where,
+            "the new field is required, which data of earlier versions cannot satisfy; drop \"required\"");
       }
     }
   }
@@ -155,7 +160,8 @@ class Comparison {
   void compare_fields(const Object& owner, const Field& before, const Field& after) {
     const std::string where = owner.name + "." + before.name;
     if (before.name != after.name) {
-      violate(where, "field {} is now called {}; names are what paths, JSON and conversion steps use, keep it",
+      violate(where,
+              "field {} is now called {}; names are what paths, JSON and conversion steps use, keep it",
               before.id, after.name);
     }
     const std::string type_before = frozen_.describe(before.type);
@@ -169,7 +175,8 @@ class Comparison {
               after.offset);
     }
     if (before.default_value.bits != after.default_value.bits) {
-      violate(where, "its default changed from {} to {}; data that leaves it out would change its meaning, keep it",
+      violate(where,
+              "its default changed from {} to {}; data that leaves it out would change its meaning, keep it",
               describe_default(before), describe_default(after));
     }
     if (before.optional != after.optional) {
@@ -178,14 +185,18 @@ class Comparison {
     }
     if (before.required != after.required) {
       violate(where, "{} \"required\"; {}", after.required ? "gained" : "lost",
-              after.required ? "data of earlier versions may lack it" : "readers of earlier versions insist on it");
+              after.required ? "data of earlier versions may lack it"
+                             : "readers of earlier versions insist on it");
     }
     if (before.deprecated && !after.deprecated) {
       violate(where, "was deprecated and is in use again; append a new field instead");
     }
-    if (before.gpa != after.gpa) violate(where, "{} the attribute (gpa), which is part of its meaning; keep it", after.gpa ? "gained" : "lost");
+    if (before.gpa != after.gpa)
+      violate(where, "{} the attribute (gpa), which is part of its meaning; keep it",
+              after.gpa ? "gained" : "lost");
     if (!before.unit.empty() && before.unit != after.unit) {
-      violate(where, "its unit was \"{}\" and is \"{}\"; append a new field instead", before.unit, after.unit);
+      violate(where, "its unit was \"{}\" and is \"{}\"; append a new field instead", before.unit,
+              after.unit);
     }
   }
 
@@ -198,7 +209,8 @@ class Comparison {
   void compare_enums(const Enum& before, const Enum& after) {
     if (before.is_union != after.is_union || before.underlying != after.underlying) {
       violate(before.name, "was {} of {} and is {} of {}; keep it", before.is_union ? "a union" : "an enum",
-              to_string(before.underlying), after.is_union ? "a union" : "an enum", to_string(after.underlying));
+              to_string(before.underlying), after.is_union ? "a union" : "an enum",
+              to_string(after.underlying));
     }
     for (const EnumValue& value : before.values) {
       const std::string where = before.name + "." + value.name;
@@ -208,13 +220,14 @@ class Comparison {
         continue;
       }
       if (same->name != value.name) {
-        violate(where, "the value {} is now called {}; keep its name and give new meanings new values", value.value,
-                same->name);
+        violate(where, "the value {} is now called {}; keep its name and give new meanings new values",
+                value.value, same->name);
       }
       const std::string member_before = value.object == kNoIndex ? "" : frozen_.objects()[value.object].name;
       const std::string member_after = same->object == kNoIndex ? "" : current_.objects()[same->object].name;
       if (member_before != member_after) {
-        violate(where, "the union member was {} and is {}; append a new member instead", member_before, member_after);
+        violate(where, "the union member was {} and is {}; append a new member instead", member_before,
+                member_after);
       }
     }
     for (const EnumValue& value : after.values) {

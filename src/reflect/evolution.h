@@ -16,11 +16,11 @@ struct EvolutionViolation {
 };
 
 /// Every way in which `current` breaks a promise that `frozen`, an earlier minor of the same major, has made.
-/// Kept must be: root table, file identifier, chunk_name; every table, field, enum value and union member that
-/// the frozen root reaches, by number and by name; types, defaults, `required`, `= null`, units and (gpa);
-/// structs entirely. Allowed is: appending optional fields, enum values and union members, deprecating a field,
-/// changing (hex), (image) and documentation, stating a unit where none was. When anything was appended,
-/// chunk_version must have a higher minor.
+/// Kept must be: root table, file identifier, chunk_name; every table, field, enum value and union member
+/// that the frozen root reaches, by number and by name; types, defaults, `required`, `= null`, units and
+/// (gpa); structs entirely. Allowed is: appending optional fields, enum values and union members, deprecating
+/// a field, changing (hex), (image) and documentation, stating a unit where none was. When anything was
+/// appended, chunk_version must have a higher minor.
 [[nodiscard]] std::vector<EvolutionViolation> check_evolution(const SchemaModel& frozen,
                                                               const SchemaModel& current);
 

@@ -26,8 +26,8 @@ Result<std::uint32_t> FlatReader::follow(std::uint32_t slot) const {
   }
   const auto distance = load<std::uint32_t>(slot);
   if (distance == 0 || distance > 0x7fffffff || !contains(std::uint64_t{slot} + distance, 1)) {
-    return damaged("the offset at byte {} leads {} bytes on, outside the {} bytes of the data", slot, distance,
-                   bytes_.size());
+    return damaged("the offset at byte {} leads {} bytes on, outside the {} bytes of the data", slot,
+                   distance, bytes_.size());
   }
   return slot + distance;
 }
@@ -46,7 +46,8 @@ Result<FlatReader::Table> FlatReader::table(std::uint32_t slot) const {
   const Table found{at, static_cast<std::uint32_t>(vtable),
                     load<std::uint16_t>(static_cast<std::uint32_t>(vtable))};
   if (found.vtable_size < 4 || found.vtable_size % 2 != 0 || !contains(found.vtable, found.vtable_size)) {
-    return damaged("the vtable at byte {} has an impossible size of {} bytes", found.vtable, found.vtable_size);
+    return damaged("the vtable at byte {} has an impossible size of {} bytes", found.vtable,
+                   found.vtable_size);
   }
   return found;
 }
@@ -58,9 +59,10 @@ Result<std::uint32_t> FlatReader::field(const Table& table, std::uint32_t slot, 
   if (distance == 0) return 0u;
   const std::uint64_t at = std::uint64_t{table.at} + distance;
   if (at % alignment != 0 || !contains(at, size)) {
-    return damaged("the value at byte {}, {} bytes long, is not aligned to {} or does not fit into the {} bytes "
-                   "of the data",
-                   at, size, alignment, bytes_.size());
+    return damaged(
+        "the value at byte {}, {} bytes long, is not aligned to {} or does not fit into the {} bytes "
+        "of the data",
+        at, size, alignment, bytes_.size());
   }
   return static_cast<std::uint32_t>(at);
 }

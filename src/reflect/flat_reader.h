@@ -40,8 +40,8 @@ class FlatReader {
   [[nodiscard]] Result<std::uint32_t> field(const Table& table, std::uint32_t slot, std::uint32_t size,
                                             std::uint32_t alignment) const;
 
-  /// The vector that the offset stored at `slot` leads to; all elements are inside the buffer. Their alignment
-  /// is not checked, nor does the generated verifier check it.
+  /// The vector that the offset stored at `slot` leads to; all elements are inside the buffer. Their
+  /// alignment is not checked, nor does the generated verifier check it.
   [[nodiscard]] Result<Vector> vector(std::uint32_t slot, std::uint32_t element_size) const;
 
   /// The string that the offset stored at `slot` leads to, without its terminator.

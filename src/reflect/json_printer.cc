@@ -55,7 +55,8 @@ class JsonVisitor : public Visitor {
   void scalars(const Field& field, const ScalarRun& run) override {
     if (skip()) return;
     begin_value();
-    const bool as_bytes = run.type == ScalarType::kU8 && field.type.enumeration == kNoIndex && (field.image || field.hex);
+    const bool as_bytes =
+        run.type == ScalarType::kU8 && field.type.enumeration == kNoIndex && (field.image || field.hex);
     std::string text(1, as_bytes ? '"' : '[');
     for (std::uint32_t i = 0; i < run.count && !out_.stopped(); ++i) {
       if (as_bytes) {
@@ -172,7 +173,9 @@ class JsonVisitor : public Visitor {
 }  // namespace
 
 void append_json_string(std::string& out, std::string_view text) {
-  const auto append_unit = [&](std::uint32_t unit) { fmt::format_to(std::back_inserter(out), "\\u{:04x}", unit); };
+  const auto append_unit = [&](std::uint32_t unit) {
+    fmt::format_to(std::back_inserter(out), "\\u{:04x}", unit);
+  };
   out += '"';
   while (!text.empty()) {
     const CodePoint point = decode_utf8(text);
@@ -198,7 +201,8 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-Result<WalkReport> print_json(const SchemaModel& model, ByteView data, Sink& sink, const JsonOptions& options) {
+Result<WalkReport> print_json(const SchemaModel& model, ByteView data, Sink& sink,
+                              const JsonOptions& options) {
   VMSNAP_ASSIGN_OR_RETURN(const Place place, find(model, data, options.path, options.limits));
   Visitor nobody;
   VMSNAP_ASSIGN_OR_RETURN(WalkReport report, walk(model, data, place, nobody, options.limits));
@@ -207,9 +211,10 @@ Result<WalkReport> print_json(const SchemaModel& model, ByteView data, Sink& sin
   VMSNAP_RETURN_IF_ERROR(walk(model, data, place, visitor, options.limits));
   VMSNAP_RETURN_IF_ERROR(out.finish());
   if (out.exhausted()) {
-    return Error(ErrorKind::kLimitExceeded, fmt::format("the JSON would be longer than {} bytes; ask for a part of the "
-                                                        "state by its path",
-                                                        options.max_output));
+    return Error(ErrorKind::kLimitExceeded,
+                 fmt::format("the JSON would be longer than {} bytes; ask for a part of the "
+                             "state by its path",
+                             options.max_output));
   }
   return report;
 }

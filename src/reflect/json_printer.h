@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // State as strict JSON, for programs. The mapping is an interface (docs/format.md): integers of 64 bits are
-// decimal strings; (hex) and (gpa) integers are "0x..." strings; bytes with (image) or (hex) are one string of
-// hex digits; enums are names, or numbers where the schema has no name; absent optional values are null;
+// decimal strings; (hex) and (gpa) integers are "0x..." strings; bytes with (image) or (hex) are one string
+// of hex digits; enums are names, or numbers where the schema has no name; absent optional values are null;
 // a union is its member, with the name of the member in "<field>_type". Keys stand in order of field id. An
 // object that holds fields of a newer minor version has the key "$unknown_fields" with their number.
 #pragma once
@@ -19,10 +19,10 @@
 namespace vmsnap::reflect {
 
 struct JsonOptions {
-  std::string_view path;                                  // what to print, see find(); empty is everything
-  std::uint32_t indent = 2;                               // spaces per level; 0 prints one line
-  std::uint32_t level = 0;                                // levels the text is already inside of
-  std::uint64_t max_output = std::uint64_t{64} << 20;     // bytes
+  std::string_view path;                               // what to print, see find(); empty is everything
+  std::uint32_t indent = 2;                            // spaces per level; 0 prints one line
+  std::uint32_t level = 0;                             // levels the text is already inside of
+  std::uint64_t max_output = std::uint64_t{64} << 20;  // bytes
   Limits limits;
 };
 

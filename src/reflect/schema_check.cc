@@ -25,7 +25,8 @@ Result<void> check_layout(const SchemaModel& model, const Object& object) {
       return damaged("the field {}.{} overlaps another or is not aligned", object.name, field.name);
     }
     end = field.offset + count * model.inline_size(field.type);
-    if (end > object.size) return damaged("the field {}.{} reaches beyond its struct", object.name, field.name);
+    if (end > object.size)
+      return damaged("the field {}.{} reaches beyond its struct", object.name, field.name);
   }
   return {};
 }
@@ -39,7 +40,8 @@ Result<void> check_unions(const Object& object) {
          object.fields[i - 1].type.enumeration != field.type.enumeration)) {
       return damaged("the union {}.{} does not follow its discriminator", object.name, field.name);
     }
-    if (field.is_union_type && (i + 1 == object.fields.size() || object.fields[i + 1].type.kind != Kind::kUnion)) {
+    if (field.is_union_type &&
+        (i + 1 == object.fields.size() || object.fields[i + 1].type.kind != Kind::kUnion)) {
       return damaged("the discriminator {}.{} is not followed by its union", object.name, field.name);
     }
   }
@@ -75,8 +77,8 @@ class StructNesting {
   static constexpr std::uint32_t kOpen = 0xffffffff;
 
   [[nodiscard]] Error too_deep(const Object& object) const {
-    return {ErrorKind::kLimitExceeded,
-            fmt::format("the schema nests structs deeper than {} levels at {}", limits_.max_depth, object.name)};
+    return {ErrorKind::kLimitExceeded, fmt::format("the schema nests structs deeper than {} levels at {}",
+                                                   limits_.max_depth, object.name)};
   }
 
   const SchemaModel& model_;

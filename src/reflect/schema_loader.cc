@@ -14,9 +14,23 @@ namespace {
 
 // Slots of the tables of FlatBuffers' own schema of schemas, reflection.fbs; they can only be appended to.
 namespace slot {
-enum Schema : std::uint32_t { kObjects = 4, kEnums = 6, kFileIdent = 8, kRootTable = 12, kAdvancedFeatures = 16 };
+enum Schema : std::uint32_t {
+  kObjects = 4,
+  kEnums = 6,
+  kFileIdent = 8,
+  kRootTable = 12,
+  kAdvancedFeatures = 16
+};
 namespace object {
-enum : std::uint32_t { kName = 4, kFields = 6, kIsStruct = 8, kMinAlign = 10, kByteSize = 12, kAttributes = 14, kDocumentation = 16 };
+enum : std::uint32_t {
+  kName = 4,
+  kFields = 6,
+  kIsStruct = 8,
+  kMinAlign = 10,
+  kByteSize = 12,
+  kAttributes = 14,
+  kDocumentation = 16
+};
 }
 namespace field {
 enum : std::uint32_t {
@@ -71,7 +85,9 @@ ScalarType scalar_of(int base) {
   return kTypes[base - kFirstScalar];
 }
 
-bool is_scalar(int base) { return base >= kFirstScalar && base <= kLastScalar; }
+bool is_scalar(int base) {
+  return base >= kFirstScalar && base <= kLastScalar;
+}
 
 template <typename... Args>
 Error damaged(fmt::format_string<Args...> format, Args&&... args) {
@@ -103,22 +119,25 @@ bool fits(std::int64_t value, ScalarType type) {
   if (type == ScalarType::kBool) return value == 0 || value == 1;
   const unsigned bits = 8 * size_of(type);
   if (bits == 64) return true;
-  if (is_signed(type)) return value >= -(std::int64_t{1} << (bits - 1)) && value < std::int64_t{1} << (bits - 1);
+  if (is_signed(type))
+    return value >= -(std::int64_t{1} << (bits - 1)) && value < std::int64_t{1} << (bits - 1);
   return value >= 0 && value < std::int64_t{1} << bits;
 }
 
 std::uint64_t low_bits(std::int64_t value, ScalarType type) {
   const unsigned bits = 8 * size_of(type);
-  return static_cast<std::uint64_t>(value) & (bits == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bits) - 1);
+  return static_cast<std::uint64_t>(value) &
+         (bits == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bits) - 1);
 }
 
 }  // namespace
 
 Result<SchemaModel> SchemaModel::load(ByteView bfbs, const Limits& limits) {
   if (bfbs.size() > limits.max_schema_size) {
-    return Error(ErrorKind::kLimitExceeded, fmt::format("the schema is {} bytes long, more than the {} allowed; "
-                                                        "no real schema comes near",
-                                                        bfbs.size(), limits.max_schema_size));
+    return Error(ErrorKind::kLimitExceeded,
+                 fmt::format("the schema is {} bytes long, more than the {} allowed; "
+                             "no real schema comes near",
+                             bfbs.size(), limits.max_schema_size));
   }
   return SchemaLoader(bfbs, limits).load();
 }
@@ -130,7 +149,8 @@ SchemaLoader::SchemaLoader(ByteView bfbs, const Limits& limits)
 
 Result<SchemaModel> SchemaLoader::load() {
   if (!reader_.has_identifier("BFBS")) {
-    return damaged("it does not begin as a binary FlatBuffers schema does; the four letters BFBS are missing");
+    return damaged(
+        "it does not begin as a binary FlatBuffers schema does; the four letters BFBS are missing");
   }
   VMSNAP_ASSIGN_OR_RETURN(const Table schema, reader_.table(0));
   VMSNAP_RETURN_IF_ERROR(load_header(schema));
@@ -223,7 +243,8 @@ Result<SchemaLoader::Attributes> SchemaLoader::attributes(const Table& table, st
     if (value == "0") value.clear();
     found.push_back({std::move(key), std::move(value)});
   }
-  std::sort(found.begin(), found.end(), [](const Attribute& a, const Attribute& b) { return a.name < b.name; });
+  std::sort(found.begin(), found.end(),
+            [](const Attribute& a, const Attribute& b) { return a.name < b.name; });
   return found;
 }
 
@@ -234,7 +255,8 @@ Result<SchemaLoader::RawType> SchemaLoader::raw_type(const Table& owner, std::ui
   VMSNAP_ASSIGN_OR_RETURN(const Table table, reader_.table(at));
   VMSNAP_ASSIGN_OR_RETURN(const auto base, number(table, slot::type::kBaseType, ScalarType::kI8, 0));
   VMSNAP_ASSIGN_OR_RETURN(const auto element, number(table, slot::type::kElement, ScalarType::kI8, 0));
-  VMSNAP_ASSIGN_OR_RETURN(const auto index, number(table, slot::type::kIndex, ScalarType::kI32, ~std::uint64_t{0}));
+  VMSNAP_ASSIGN_OR_RETURN(const auto index,
+                          number(table, slot::type::kIndex, ScalarType::kI32, ~std::uint64_t{0}));
   VMSNAP_ASSIGN_OR_RETURN(const auto length, number(table, slot::type::kFixedLength, ScalarType::kU16, 0));
   return RawType{static_cast<int>(static_cast<std::int64_t>(base)),
                  static_cast<int>(static_cast<std::int64_t>(element)), static_cast<std::int64_t>(index),
@@ -244,13 +266,15 @@ Result<SchemaLoader::RawType> SchemaLoader::raw_type(const Table& owner, std::ui
 Result<void> SchemaLoader::load_header(const Table& schema) {
   VMSNAP_ASSIGN_OR_RETURN(const auto features, number(schema, slot::kAdvancedFeatures, ScalarType::kU64, 0));
   if ((features & ~kKnownAdvancedFeatures) != 0) {
-    return unsupported("features of the schema language that this program does not know (mask {:#x}); use a newer "
-                       "program",
-                       features & ~kKnownAdvancedFeatures);
+    return unsupported(
+        "features of the schema language that this program does not know (mask {:#x}); use a newer "
+        "program",
+        features & ~kKnownAdvancedFeatures);
   }
   VMSNAP_ASSIGN_OR_RETURN(model_.file_identifier_, text(schema, slot::kFileIdent));
   const auto& letters = model_.file_identifier_;
-  const bool printable = std::all_of(letters.begin(), letters.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+  const bool printable =
+      std::all_of(letters.begin(), letters.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
   if (!letters.empty() && (letters.size() != 4 || !printable)) {
     return damaged("its file identifier is not four printable letters");
   }
@@ -291,7 +315,8 @@ Result<Enum> SchemaLoader::load_enum(const Table& table) {
   VMSNAP_ASSIGN_OR_RETURN(const RawType underlying, raw_type(table, slot::enumeration::kUnderlyingType));
   VMSNAP_ASSIGN_OR_RETURN(loaded.documentation, documentation(table, slot::enumeration::kDocumentation));
   if (loaded.is_union) {
-    if (underlying.base != kUType) return damaged("the union {} has an impossible discriminator", loaded.name);
+    if (underlying.base != kUType)
+      return damaged("the union {} has an impossible discriminator", loaded.name);
   } else if (!is_scalar(underlying.base) || is_float(scalar_of(underlying.base))) {
     return damaged("the enum {} is not made of integers", loaded.name);
   } else {
@@ -331,14 +356,16 @@ Result<EnumValue> SchemaLoader::load_enum_value(const Table& table, const Enum& 
     return value;
   }
   if (member.base != kObject) {
-    return unsupported("a union with a member that is no table ({}.{}); state may not", owner.name, value.name);
+    return unsupported("a union with a member that is no table ({}.{}); state may not", owner.name,
+                       value.name);
   }
   if (member.index < 0 || member.index >= static_cast<std::int64_t>(model_.objects_.size())) {
     return damaged("the union member {}.{} has no type", owner.name, value.name);
   }
   value.object = static_cast<std::uint32_t>(member.index);
   if (model_.objects_[value.object].is_struct) {
-    return unsupported("a union with a member that is no table ({}.{}); state may not", owner.name, value.name);
+    return unsupported("a union with a member that is no table ({}.{}); state may not", owner.name,
+                       value.name);
   }
   return value;
 }
@@ -356,7 +383,8 @@ Result<void> SchemaLoader::load_root(const Table& schema) {
 
 Result<void> SchemaLoader::load_fields(Object& object, const Table& table) {
   if (object.is_struct) {
-    VMSNAP_ASSIGN_OR_RETURN(const auto alignment, number(table, slot::object::kMinAlign, ScalarType::kI32, 0));
+    VMSNAP_ASSIGN_OR_RETURN(const auto alignment,
+                            number(table, slot::object::kMinAlign, ScalarType::kI32, 0));
     VMSNAP_ASSIGN_OR_RETURN(const auto size, number(table, slot::object::kByteSize, ScalarType::kI32, 0));
     if (alignment == 0 || alignment > 32 || !std::has_single_bit(alignment)) {
       return damaged("the struct {} has an impossible alignment", object.name);
@@ -381,7 +409,8 @@ Result<void> SchemaLoader::load_fields(Object& object, const Table& table) {
     }
     object.fields.push_back(std::move(field));
   }
-  std::sort(object.fields.begin(), object.fields.end(), [](const Field& a, const Field& b) { return a.id < b.id; });
+  std::sort(object.fields.begin(), object.fields.end(),
+            [](const Field& a, const Field& b) { return a.id < b.id; });
   if (!object.fields.empty() && object.fields.back().id != object.fields.size() - 1) {
     return damaged("the ids of the fields of {} have gaps", object.name);
   }
@@ -391,12 +420,15 @@ Result<void> SchemaLoader::load_fields(Object& object, const Table& table) {
 Result<Field> SchemaLoader::load_field(const Object& owner, const Table& table) {
   Field field;
   VMSNAP_ASSIGN_OR_RETURN(field.name, name(table, slot::field::kName, false));
-  const auto complain = [&](std::string_view what) { return damaged("the field {}.{} {}", owner.name, field.name, what); };
+  const auto complain = [&](std::string_view what) {
+    return damaged("the field {}.{} {}", owner.name, field.name, what);
+  };
   VMSNAP_ASSIGN_OR_RETURN(const auto id, number(table, slot::field::kId, ScalarType::kU16, 0));
   VMSNAP_ASSIGN_OR_RETURN(const auto offset, number(table, slot::field::kOffset, ScalarType::kU16, 0));
   field.id = static_cast<std::uint16_t>(id);
   field.offset = static_cast<std::uint32_t>(offset);
-  if (!owner.is_struct && (id >= 0x7ff0 || offset != 4 + 2 * id)) return complain("has an offset that is not 4 + 2 * id");
+  if (!owner.is_struct && (id >= 0x7ff0 || offset != 4 + 2 * id))
+    return complain("has an offset that is not 4 + 2 * id");
 
   VMSNAP_ASSIGN_OR_RETURN(field.deprecated, flag(table, slot::field::kDeprecated));
   VMSNAP_ASSIGN_OR_RETURN(field.required, flag(table, slot::field::kRequired));
@@ -418,7 +450,8 @@ Result<Field> SchemaLoader::load_field(const Object& owner, const Table& table) 
   }
   if (scalar && field.required) return complain("is a number and required");
   if (scalar) {
-    VMSNAP_ASSIGN_OR_RETURN(const auto integer, number(table, slot::field::kDefaultInteger, ScalarType::kI64, 0));
+    VMSNAP_ASSIGN_OR_RETURN(const auto integer,
+                            number(table, slot::field::kDefaultInteger, ScalarType::kI64, 0));
     VMSNAP_ASSIGN_OR_RETURN(const auto real, number(table, slot::field::kDefaultReal, ScalarType::kF64, 0));
     const ScalarType scalar_type = field.type.scalar;
     field.default_value.type = scalar_type;
@@ -453,7 +486,8 @@ Result<Type> SchemaLoader::convert_element(int base, std::int64_t index) const {
   if (is_scalar(base)) {
     type.scalar = scalar_of(base);
     if (index == -1) return type;
-    if (index < 0 || index >= static_cast<std::int64_t>(model_.enums_.size())) return damaged("its enum does not exist");
+    if (index < 0 || index >= static_cast<std::int64_t>(model_.enums_.size()))
+      return damaged("its enum does not exist");
     type.enumeration = static_cast<std::uint32_t>(index);
     const Enum& named = model_.enums_[type.enumeration];
     if (named.is_union || named.underlying != type.scalar) return damaged("its enum is of another size");
@@ -464,7 +498,8 @@ Result<Type> SchemaLoader::convert_element(int base, std::int64_t index) const {
     return type;
   }
   if (base == kObject) {
-    if (index < 0 || index >= static_cast<std::int64_t>(model_.objects_.size())) return damaged("its type does not exist");
+    if (index < 0 || index >= static_cast<std::int64_t>(model_.objects_.size()))
+      return damaged("its type does not exist");
     type.object = static_cast<std::uint32_t>(index);
     type.kind = model_.objects_[type.object].is_struct ? Kind::kStruct : Kind::kTable;
     return type;

@@ -11,7 +11,8 @@ namespace {
 
 template <typename T>
 const T* find_by_name(const std::vector<T>& items, std::string_view name) {
-  const auto found = std::find_if(items.begin(), items.end(), [&](const T& item) { return item.name == name; });
+  const auto found =
+      std::find_if(items.begin(), items.end(), [&](const T& item) { return item.name == name; });
   return found == items.end() ? nullptr : &*found;
 }
 
@@ -43,7 +44,9 @@ bool is_signed(ScalarType type) {
          type == ScalarType::kI64;
 }
 
-bool is_float(ScalarType type) { return type == ScalarType::kF32 || type == ScalarType::kF64; }
+bool is_float(ScalarType type) {
+  return type == ScalarType::kF32 || type == ScalarType::kF64;
+}
 
 std::string_view to_string(ScalarType type) {
   switch (type) {
@@ -87,7 +90,8 @@ std::int64_t Scalar::as_signed() const {
 }
 
 double Scalar::as_double() const {
-  if (type == ScalarType::kF32) return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
+  if (type == ScalarType::kF32)
+    return static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
   if (type == ScalarType::kF64) return std::bit_cast<double>(bits);
   return 0;
 }
@@ -105,7 +109,9 @@ Scalar load_scalar(ScalarType type, ByteView bytes, std::size_t offset) {
   }
 }
 
-const Field* Object::find_field(std::string_view field_name) const { return find_by_name(fields, field_name); }
+const Field* Object::find_field(std::string_view field_name) const {
+  return find_by_name(fields, field_name);
+}
 
 const Attribute* Object::find_attribute(std::string_view attribute_name) const {
   return find_by_name(attributes, attribute_name);
@@ -117,9 +123,13 @@ const EnumValue* Enum::find_value(std::int64_t value) const {
   return found == values.end() || found->value != value ? nullptr : &*found;
 }
 
-const Object* SchemaModel::find_object(std::string_view name) const { return find_by_name(objects_, name); }
+const Object* SchemaModel::find_object(std::string_view name) const {
+  return find_by_name(objects_, name);
+}
 
-const Enum* SchemaModel::find_enum(std::string_view name) const { return find_by_name(enums_, name); }
+const Enum* SchemaModel::find_enum(std::string_view name) const {
+  return find_by_name(enums_, name);
+}
 
 std::uint32_t SchemaModel::inline_size(const Type& type) const {
   switch (type.kind) {

@@ -49,10 +49,10 @@ enum class Shape : std::uint8_t { kSingle, kVector, kArray };
 struct Type {
   Shape shape = Shape::kSingle;
   Kind kind = Kind::kScalar;
-  ScalarType scalar = ScalarType::kU8;    // when kind is kScalar
-  std::uint32_t object = kNoIndex;        // index into objects() when kind is kTable or kStruct
-  std::uint32_t enumeration = kNoIndex;   // index into enums(); always when kind is kUnion
-  std::uint32_t length = 0;               // elements of a kArray
+  ScalarType scalar = ScalarType::kU8;   // when kind is kScalar
+  std::uint32_t object = kNoIndex;       // index into objects() when kind is kTable or kStruct
+  std::uint32_t enumeration = kNoIndex;  // index into enums(); always when kind is kUnion
+  std::uint32_t length = 0;              // elements of a kArray
 };
 
 struct Attribute {
@@ -65,15 +65,15 @@ struct Field {
   std::uint16_t id = 0;
   std::uint32_t offset = 0;  // of a table: byte offset of its slot in the vtable; of a struct: of the value
   Type type;
-  Scalar default_value;       // of a single scalar that is not optional
-  bool optional = false;      // a scalar whose absence is a value of its own (`= null`)
-  bool required = false;      // data without the field is refused
-  bool deprecated = false;    // no longer written
-  bool is_union_type = false; // the hidden discriminator of the union in the next field
-  bool hex = false;           // attribute (hex): show in hexadecimal
-  bool gpa = false;           // attribute (gpa): a guest physical address
-  bool image = false;         // attribute (image): opaque bytes
-  std::string unit;           // attribute (unit: "..."); valid UTF-8, unsanitised
+  Scalar default_value;               // of a single scalar that is not optional
+  bool optional = false;              // a scalar whose absence is a value of its own (`= null`)
+  bool required = false;              // data without the field is refused
+  bool deprecated = false;            // no longer written
+  bool is_union_type = false;         // the hidden discriminator of the union in the next field
+  bool hex = false;                   // attribute (hex): show in hexadecimal
+  bool gpa = false;                   // attribute (gpa): a guest physical address
+  bool image = false;                 // attribute (image): opaque bytes
+  std::string unit;                   // attribute (unit: "..."); valid UTF-8, unsanitised
   std::vector<Attribute> attributes;  // all of them, in order of name
   std::string documentation;          // lines joined by '\n'; valid UTF-8, unsanitised
 };

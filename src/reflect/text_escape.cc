@@ -89,8 +89,12 @@ void append(std::string& out, std::string_view text, bool between_quotes) {
 
 }  // namespace
 
-void append_escaped(std::string& out, std::string_view text) { append(out, text, true); }
+void append_escaped(std::string& out, std::string_view text) {
+  append(out, text, true);
+}
 
-void append_prose(std::string& out, std::string_view text) { append(out, text, false); }
+void append_prose(std::string& out, std::string_view text) {
+  append(out, text, false);
+}
 
 }  // namespace vmsnap::reflect

@@ -24,8 +24,8 @@ struct CodePoint {
 /// change the direction or the joining of text.
 [[nodiscard]] bool is_safe_to_print(std::uint32_t code_point);
 
-/// Appends `text`, for use between double quotes: what is not safe, a backslash, a double quote and bytes that
-/// are not UTF-8 become escapes (\n, \x1b, \u{202e}).
+/// Appends `text`, for use between double quotes: what is not safe, a backslash, a double quote and bytes
+/// that are not UTF-8 become escapes (\n, \x1b, \u{202e}).
 void append_escaped(std::string& out, std::string_view text);
 
 /// The same, but backslashes and double quotes stay as they are: for prose, which nobody reads back.

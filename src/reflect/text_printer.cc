@@ -33,7 +33,8 @@ class TextVisitor : public Visitor {
     if (element && fits_one_line(object, kMostFieldsOfElement)) {
       one_line_ = true;
       line_ = fmt::format("{:{}}[{}]", "", indent(), levels_.back().next++);
-    } else if (nested && !element && field_->type.kind != Kind::kUnion && fits_one_line(object, kMostFieldsOfMember)) {
+    } else if (nested && !element && field_->type.kind != Kind::kUnion &&
+               fits_one_line(object, kMostFieldsOfMember)) {
       one_line_ = true;
       line_ = fmt::format("{:{}}{:{}}", "", indent(), field_->name, levels_.back().name_width);
     } else if (element) {
@@ -106,7 +107,8 @@ class TextVisitor : public Visitor {
 
   void null(const Field& field) override {
     if (hidden()) return;
-    put_value(field, field.type.kind == Kind::kScalar && field.type.shape == Shape::kSingle ? "null" : "absent");
+    put_value(field,
+              field.type.kind == Kind::kScalar && field.type.shape == Shape::kSingle ? "null" : "absent");
   }
 
   void unknown_member(const Field& field, std::uint8_t discriminator) override {
@@ -124,13 +126,16 @@ class TextVisitor : public Visitor {
     std::uint32_t next = 0;  // index of the next element of a list
   };
 
-  [[nodiscard]] std::size_t indent() const { return levels_.empty() ? options_.indent : levels_.back().indent; }
+  [[nodiscard]] std::size_t indent() const {
+    return levels_.empty() ? options_.indent : levels_.back().indent;
+  }
 
   void put_line(std::string_view text) { out_.put(fmt::format("{:{}}{}\n", "", indent(), text)); }
 
   /// Deprecated fields that nobody has written any more are of no interest.
   [[nodiscard]] bool hidden() const {
-    return field_ != nullptr && ((field_->deprecated && presence_ != Presence::kStored) || field_->is_union_type);
+    return field_ != nullptr &&
+           ((field_->deprecated && presence_ != Presence::kStored) || field_->is_union_type);
   }
 
   static std::size_t name_width(const Object& object) {
@@ -143,7 +148,8 @@ class TextVisitor : public Visitor {
 
   /// Small structs and tables without parts are easier to compare when each stands on one line.
   [[nodiscard]] bool fits_one_line(const Object& object, std::size_t most_fields) const {
-    if (options_.docs || one_line_ || object.fields.empty() || object.fields.size() > most_fields) return false;
+    if (options_.docs || one_line_ || object.fields.empty() || object.fields.size() > most_fields)
+      return false;
     return std::all_of(object.fields.begin(), object.fields.end(), [](const Field& field) {
       return field.type.kind == Kind::kScalar && !field.is_union_type && field.type.shape != Shape::kVector &&
              field.type.length <= kLongestInlineArray;
@@ -212,7 +218,8 @@ class TextVisitor : public Visitor {
         {40, "TiB"}, {30, "GiB"}, {20, "MiB"}, {10, "KiB"}};
     for (const auto& [shift, name] : kPrefixes) {
       const std::uint64_t unit = std::uint64_t{1} << shift;
-      if (value.bits >= unit && value.bits % unit == 0) return fmt::format("{} ({} {})", text, value.bits >> shift, name);
+      if (value.bits >= unit && value.bits % unit == 0)
+        return fmt::format("{} ({} {})", text, value.bits >> shift, name);
     }
     return text;
   }
@@ -267,7 +274,9 @@ class TextVisitor : public Visitor {
     for (std::size_t at = 0; at < bytes.size() && !out_.stopped(); at += kBytesPerDumpLine) {
       const ByteView line = bytes.subspan(at, std::min(kBytesPerDumpLine, bytes.size() - at));
       const bool last = at + line.size() == bytes.size();
-      const bool repeats = at > 0 && !last && std::equal(line.begin(), line.end(), bytes.begin() + static_cast<std::ptrdiff_t>(at - kBytesPerDumpLine));
+      const bool repeats = at > 0 && !last &&
+                           std::equal(line.begin(), line.end(),
+                                      bytes.begin() + static_cast<std::ptrdiff_t>(at - kBytesPerDumpLine));
       if (repeats) {
         if (!collapsed) put_line("  *");
         collapsed = true;
@@ -298,7 +307,8 @@ class TextVisitor : public Visitor {
 
 }  // namespace
 
-Result<TextReport> print_text(const SchemaModel& model, ByteView data, Sink& sink, const TextOptions& options) {
+Result<TextReport> print_text(const SchemaModel& model, ByteView data, Sink& sink,
+                              const TextOptions& options) {
   VMSNAP_ASSIGN_OR_RETURN(const Place place, find(model, data, options.path, options.limits));
   Visitor nobody;
   TextReport report;
@@ -307,9 +317,10 @@ Result<TextReport> print_text(const SchemaModel& model, ByteView data, Sink& sin
   TextVisitor visitor(model, out, options);
   VMSNAP_RETURN_IF_ERROR(walk(model, data, place, visitor, options.limits));
   report.cut = out.exhausted();
-  VMSNAP_RETURN_IF_ERROR(out.finish(
-      report.cut ? fmt::format("... cut after {} bytes; ask for a part of the state by its path\n", options.max_output)
-                 : ""));
+  VMSNAP_RETURN_IF_ERROR(
+      out.finish(report.cut ? fmt::format("... cut after {} bytes; ask for a part of the state by its path\n",
+                                          options.max_output)
+                            : ""));
   return report;
 }
 

@@ -44,15 +44,18 @@ class Access {
   [[nodiscard]] Result<void> check_start(const Limits& limits) const {
     const std::size_t size = reader_.bytes().size();
     if (size > limits.max_data_size || size > 0x7fffffff) {
-      return Error(ErrorKind::kLimitExceeded, fmt::format("the state is {} bytes long, more than the {} allowed", size,
-                                                          limits.max_data_size));
+      return Error(
+          ErrorKind::kLimitExceeded,
+          fmt::format("the state is {} bytes long, more than the {} allowed", size, limits.max_data_size));
     }
     const std::string& letters = model_.file_identifier();
     if (!letters.empty() && !reader_.has_identifier(letters)) {
-      return Error(ErrorKind::kCorrupt,
-                   fmt::format("the state does not carry the letters \"{}\" of its schema; it is damaged or belongs to "
-                               "another type",
-                               letters));
+      return Error(
+          ErrorKind::kCorrupt,
+          fmt::format(
+              "the state does not carry the letters \"{}\" of its schema; it is damaged or belongs to "
+              "another type",
+              letters));
     }
     return {};
   }
@@ -65,7 +68,8 @@ class Access {
   }
 
   /// Where the field stands in the table. Errors: Corrupt; also when it is required and absent.
-  [[nodiscard]] Result<Place> in_table(const FlatReader::Table& table, const Object& object, const Field& field) const {
+  [[nodiscard]] Result<Place> in_table(const FlatReader::Table& table, const Object& object,
+                                       const Field& field) const {
     const bool by_offset = field.type.shape == Shape::kVector;
     VMSNAP_ASSIGN_OR_RETURN(const std::uint32_t at,
                             reader_.field(table, field.offset, by_offset ? 4 : model_.inline_size(field.type),
@@ -162,10 +166,11 @@ class Walk {
   Result<void> spend(std::uint64_t nodes) {
     report_.nodes += nodes;
     if (report_.nodes > limits_.max_nodes) {
-      return Error(ErrorKind::kLimitExceeded,
-                   fmt::format("the state unfolds to more than {} values; no real state does, its parts refer to each "
-                               "other too often",
-                               limits_.max_nodes));
+      return Error(
+          ErrorKind::kLimitExceeded,
+          fmt::format("the state unfolds to more than {} values; no real state does, its parts refer to each "
+                      "other too often",
+                      limits_.max_nodes));
     }
     return {};
   }
@@ -223,7 +228,8 @@ class Walk {
 
   Result<void> enter() {
     if (++depth_ > limits_.max_depth) {
-      return Error(ErrorKind::kLimitExceeded, fmt::format("the state nests deeper than {} levels", limits_.max_depth));
+      return Error(ErrorKind::kLimitExceeded,
+                   fmt::format("the state nests deeper than {} levels", limits_.max_depth));
     }
     return {};
   }
@@ -323,7 +329,7 @@ class Walk {
 
 /// One step of a path that a person has typed.
 struct PathStep {
-  std::string_view name;               // empty: an element
+  std::string_view name;  // empty: an element
   std::uint32_t index = 0;
 };
 
@@ -350,9 +356,10 @@ class Finder {
   [[nodiscard]] Error malformed() const {
     std::string shown;
     append_escaped(shown, path_);
-    return usage("\"{}\" is no path; write names joined by dots and elements in brackets, as in "
-                 "\"pci.msix.table[2].address\"",
-                 shown);
+    return usage(
+        "\"{}\" is no path; write names joined by dots and elements in brackets, as in "
+        "\"pci.msix.table[2].address\"",
+        shown);
   }
 
   /// nullopt at the end of the path.
@@ -380,8 +387,10 @@ class Finder {
   [[nodiscard]] std::string here() const { return done_.empty() ? "the state" : std::string(done_); }
 
   Result<Place> element(const Place& list, std::uint32_t index) {
-    if (list.type.shape == Shape::kSingle) return usage("{} is no list; it has no element [{}]", here(), index);
-    if (list.presence == Presence::kNull) return usage("{} is absent here; it has no element [{}]", here(), index);
+    if (list.type.shape == Shape::kSingle)
+      return usage("{} is no list; it has no element [{}]", here(), index);
+    if (list.presence == Presence::kNull)
+      return usage("{} is absent here; it has no element [{}]", here(), index);
     VMSNAP_ASSIGN_OR_RETURN(const Access::Elements elements, access_.elements(list));
     if (elements.count == 0) return usage("{} is empty; it has no element [{}]", here(), index);
     if (index >= elements.count) {

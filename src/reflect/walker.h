@@ -81,7 +81,7 @@ struct Place {
   const Field* field = nullptr;  // the field that declares it; nullptr for the root
   Type type;                     // of the value itself: of an element when the path ends in [n]
   Presence presence = Presence::kStored;
-  std::uint32_t at = 0;  // position of the value, or of the offset that leads to it
+  std::uint32_t at = 0;            // position of the value, or of the offset that leads to it
   std::uint8_t discriminator = 0;  // of a union
 };
 

@@ -54,7 +54,8 @@ class Gate {
       }
     }
     if (!found) {
-      fail(type, "has no frozen schema of major " + std::to_string(version->major) + "; run tests/evolution/freeze.sh");
+      fail(type, "has no frozen schema of major " + std::to_string(version->major) +
+                     "; run tests/evolution/freeze.sh");
     }
   }
 
@@ -118,7 +119,8 @@ int main(int argc, char** argv) {
     std::vector<fs::path> folders;
     for (const auto& entry : fs::directory_iterator(parent)) {
       const fs::path name = entry.path().filename();
-      if (entry.is_directory() && fs::exists(entry.path() / (name.string() + ".fbs"))) folders.push_back(entry.path());
+      if (entry.is_directory() && fs::exists(entry.path() / (name.string() + ".fbs")))
+        folders.push_back(entry.path());
     }
     std::sort(folders.begin(), folders.end());
     for (const fs::path& folder : folders) gate.check_folder(folder);

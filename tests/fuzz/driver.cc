@@ -96,15 +96,16 @@ class Mutator {
         if (below(4) == 0) bytes.resize(at);
         break;
       case 7:
-        if (below(4) == 0) bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at), 1 + below(8), std::uint8_t{0});
+        if (below(4) == 0)
+          bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at), 1 + below(8), std::uint8_t{0});
         break;
     }
   }
 
   void put_integer(Bytes& bytes, std::size_t at, std::size_t size) {
-    static constexpr std::uint32_t kInteresting[] = {0,      1,      2,          4,          0x7f,       0x80,      0xff,
-                                                     0x7fff, 0x8000, 0xffff,     0x10000,    0x7fffffff, 0x80000000, 0xfffffff0,
-                                                     0xffffffff};
+    static constexpr std::uint32_t kInteresting[] = {0,       1,          2,          4,          0x7f,
+                                                     0x80,    0xff,       0x7fff,     0x8000,     0xffff,
+                                                     0x10000, 0x7fffffff, 0x80000000, 0xfffffff0, 0xffffffff};
     const std::uint32_t value = below(3) == 0 ? static_cast<std::uint32_t>(below(2 * bytes.size()))
                                               : kInteresting[below(std::size(kInteresting))];
     for (std::size_t i = 0; i < size && at + i < bytes.size(); ++i) {
@@ -130,7 +131,8 @@ void run(const Options& options, const Bytes& input) {
 int main(int argc, char** argv) {
   Options options;
   if (!parse(argc, argv, options)) {
-    std::fprintf(stderr, "usage: %s [--mutations N] [--seed S] [--seconds T] [--keep PATH] FILE...\n", argv[0]);
+    std::fprintf(stderr, "usage: %s [--mutations N] [--seed S] [--seconds T] [--keep PATH] FILE...\n",
+                 argv[0]);
     return 2;
   }
   std::vector<Bytes> originals;
@@ -145,7 +147,8 @@ int main(int argc, char** argv) {
   }
   const auto start = std::chrono::steady_clock::now();
   const auto time_is_up = [&] {
-    return options.seconds != 0 && std::chrono::steady_clock::now() - start >= std::chrono::seconds(options.seconds);
+    return options.seconds != 0 &&
+           std::chrono::steady_clock::now() - start >= std::chrono::seconds(options.seconds);
   };
   Mutator mutator(options.seed);
   std::uint64_t mutated = 0;
@@ -157,6 +160,7 @@ int main(int argc, char** argv) {
       ++mutated;
     }
   }
-  std::printf("%zu files and %llu mutations were run\n", originals.size(), static_cast<unsigned long long>(mutated));
+  std::printf("%zu files and %llu mutations were run\n", originals.size(),
+              static_cast<unsigned long long>(mutated));
   return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// reflect_make_seeds DIRECTORY: for every chunk type of this build, inputs of reflect_schema_fuzz (NAME.schema)
-// and of reflect_walk_fuzz (NAME.known: data alone, NAME.carried: the schema with it).
+// reflect_make_seeds DIRECTORY: for every chunk type of this build, inputs of reflect_schema_fuzz
+// (NAME.schema) and of reflect_walk_fuzz (NAME.known: data alone, NAME.carried: the schema with it).
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -18,7 +18,9 @@ bool write(const std::string& name, const ByteVector& bytes) {
   return file.good();
 }
 
-void append(ByteVector& bytes, ByteView more) { bytes.insert(bytes.end(), more.begin(), more.end()); }
+void append(ByteVector& bytes, ByteView more) {
+  bytes.insert(bytes.end(), more.begin(), more.end());
+}
 
 }  // namespace
 
@@ -42,8 +44,9 @@ int main(int argc, char** argv) {
     append(carried, types[i].schema);
     append(carried, data);
     const std::string stem = directory + "/" + std::string(types[i].name);
-    const bool written = write(stem + ".schema", ByteVector(types[i].schema.begin(), types[i].schema.end())) &&
-                         write(stem + ".known", known) && write(stem + ".carried", carried);
+    const bool written =
+        write(stem + ".schema", ByteVector(types[i].schema.begin(), types[i].schema.end())) &&
+        write(stem + ".known", known) && write(stem + ".carried", carried);
     if (!written) {
       std::fprintf(stderr, "%s: cannot be written\n", stem.c_str());
       return 1;

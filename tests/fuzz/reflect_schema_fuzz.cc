@@ -28,7 +28,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto model = SchemaModel::load(as_byte_view(data, size));
   if (!model) {
     const ErrorKind kind = model.error().kind();
-    expect(kind == ErrorKind::kCorrupt || kind == ErrorKind::kUnsupported || kind == ErrorKind::kLimitExceeded);
+    expect(kind == ErrorKind::kCorrupt || kind == ErrorKind::kUnsupported ||
+           kind == ErrorKind::kLimitExceeded);
     return 0;
   }
   for (const Object& object : model->objects()) {

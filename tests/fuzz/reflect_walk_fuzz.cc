@@ -2,8 +2,8 @@
 // Input: 4 bytes S, then
 //   S = 0: 1 byte that picks a chunk type of this build, then data of that type;
 //   else:  S bytes of binary schema, then data.
-// The data goes through both printers, the digest and a search. What is printed must be JSON, respectively lines
-// that no terminal obeys, and within its budget.
+// The data goes through both printers, the digest and a search. What is printed must be JSON, respectively
+// lines that no terminal obeys, and within its budget.
 #include <cstdint>
 #include <cstdlib>
 #include <nlohmann/json.hpp>

@@ -63,7 +63,8 @@ class AnyData {
       element.shape = Shape::kSingle;
       for (std::uint32_t i = 0; i < count; ++i) {
         const ByteVector bytes = inline_bytes(element);
-        std::copy(bytes.begin(), bytes.end(), out.begin() + static_cast<std::ptrdiff_t>(field.offset + i * bytes.size()));
+        std::copy(bytes.begin(), bytes.end(),
+                  out.begin() + static_cast<std::ptrdiff_t>(field.offset + i * bytes.size()));
       }
     }
   }
@@ -112,7 +113,8 @@ class AnyData {
       } else if (field.type.kind == Kind::kUnion) {
         const auto& members = model_.enumeration(field.type).values;
         const EnumValue& member = members[1 + below(members.size() - 1)];
-        stored.push_back({&object.fields[field.id - 1u], AnyOffset(), static_cast<std::uint64_t>(member.value)});
+        stored.push_back(
+            {&object.fields[field.id - 1u], AnyOffset(), static_cast<std::uint64_t>(member.value)});
         stored.push_back({&field, table(model_.objects()[member.object], depth + 1), {}});
       } else {
         stored.push_back({&field, AnyOffset(), {}});

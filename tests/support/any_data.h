@@ -12,9 +12,9 @@ namespace vmsnap::reflect {
 
 struct AnyDataOptions {
   std::uint64_t seed = 1;
-  bool every_field = true;       // else each field that is not required is left out half of the time
-  std::uint32_t vector_size = 3; // elements of each vector
-  std::uint32_t max_depth = 4;   // tables nest no deeper where they need not
+  bool every_field = true;        // else each field that is not required is left out half of the time
+  std::uint32_t vector_size = 3;  // elements of each vector
+  std::uint32_t max_depth = 4;    // tables nest no deeper where they need not
 };
 
 /// A FlatBuffer that the schema's generated verifier accepts. Bools are 0 or 1, enums and unions hold known

@@ -83,7 +83,8 @@ TEST(AnyType, DataOfEveryChunkTypeIsPrintedAsTextInPlainAsciiLines) {
     const auto report = print_text(model, make_any_data(model), sink);
     ASSERT_TRUE(report) << type.name << ": " << report.error().to_string();
     EXPECT_FALSE(report->cut);
-    for (const Field& field : model.root().fields) EXPECT_NE(text.find(field.name), std::string::npos) << field.name;
+    for (const Field& field : model.root().fields)
+      EXPECT_NE(text.find(field.name), std::string::npos) << field.name;
     for (const char c : text) ASSERT_TRUE(c == '\n' || (c >= 0x20 && c < 0x7f)) << type.name;
     for (std::size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 1)) {
       EXPECT_NE(text[at - 1], ' ') << type.name;
@@ -110,7 +111,8 @@ TEST(AnyType, ContentIsEqualToItselfAndNotToOtherContent) {
 template <typename Root>
 void compare_verdicts(std::string_view name) {
   const auto types = every_type();
-  const auto type = std::find_if(types.begin(), types.end(), [&](const ChunkType& t) { return t.name == name; });
+  const auto type =
+      std::find_if(types.begin(), types.end(), [&](const ChunkType& t) { return t.name == name; });
   ASSERT_NE(type, types.end());
   const SchemaModel model = model_of(*type);
   const ByteVector good = make_any_data(model);
@@ -145,7 +147,8 @@ TEST(AnyType, TheWalkerAcceptsNothingThatTheGeneratedVerifierRefuses) {
 
 TEST(AnyType, TheSameContentBuiltInAnotherOrderIsEqual) {
   const auto types = every_type();
-  const auto type = std::find_if(types.begin(), types.end(), [](const ChunkType& t) { return t.name == "uart16550"; });
+  const auto type =
+      std::find_if(types.begin(), types.end(), [](const ChunkType& t) { return t.name == "uart16550"; });
   const SchemaModel model = model_of(*type);
   const auto build = [](bool swapped, bool store_default) {
     flatbuffers::FlatBufferBuilder fbb;

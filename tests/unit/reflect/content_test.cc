@@ -14,7 +14,8 @@ constexpr std::string_view kSchema = R"(
   root_type R;)";
 
 bool equal(std::string_view first, std::string_view second) {
-  const auto result = equal_by_content(compile_model(kSchema), compile_data(kSchema, first), compile_data(kSchema, second));
+  const auto result =
+      equal_by_content(compile_model(kSchema), compile_data(kSchema, first), compile_data(kSchema, second));
   EXPECT_TRUE(result) << result.error().to_string();
   return result && *result;
 }
@@ -43,7 +44,8 @@ TEST(Content, IsNotComparedWhenPartOfItIsUnknown) {
     table A { x: int (id: 0); } table B { y: int (id: 0); } union U { A, B }
     table R { a: uint = 7 (id: 0); b: uint = null (id: 1); s: [string] (id: 2); v: [ushort] (id: 3); u: U (id: 5); }
     root_type R;)";
-  for (const ByteVector& data : {compile_data(newer_field, "{more: 1}"), compile_data(newer_member, "{u_type: B, u: {}}")}) {
+  for (const ByteVector& data :
+       {compile_data(newer_field, "{more: 1}"), compile_data(newer_member, "{u_type: B, u: {}}")}) {
     const auto digest = content_digest(compile_model(kSchema), data);
     ASSERT_FALSE(digest);
     EXPECT_EQ(digest.error().kind(), ErrorKind::kUnsupported);

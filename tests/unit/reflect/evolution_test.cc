@@ -61,7 +61,9 @@ std::string violations_of(const std::vector<Change>& changes) {
   return lines;
 }
 
-bool conform_catches(const std::vector<Change>& changes) { return !flatc_conforms(kFrozen, changed(changes)); }
+bool conform_catches(const std::vector<Change>& changes) {
+  return !flatc_conforms(kFrozen, changed(changes));
+}
 
 TEST(Evolution, AcceptsTheSameSchema) {
   EXPECT_THAT(violations_of({}), IsEmpty());
@@ -69,7 +71,9 @@ TEST(Evolution, AcceptsTheSameSchema) {
 }
 
 TEST(Evolution, AcceptsWhatAMinorVersionMayDo) {
-  EXPECT_THAT(violations_of({kNextMinor, {"last: uint (id: 9);", "last: uint (id: 9); more: ulong = null (id: 10);"}}), IsEmpty());
+  EXPECT_THAT(violations_of(
+                  {kNextMinor, {"last: uint (id: 9);", "last: uint (id: 9); more: ulong = null (id: 10);"}}),
+              IsEmpty());
   EXPECT_THAT(violations_of({kNextMinor, {"Auto = 2", "Auto = 2, Turbo = 3"}}), IsEmpty());
   EXPECT_THAT(violations_of({kNextMinor, {"{ Disk, Net }", "{ Disk, Net, Spare }"}}), IsEmpty());
   EXPECT_THAT(violations_of({{"last: uint (id: 9)", "last: uint (id: 9, deprecated)"}}), IsEmpty());
@@ -83,10 +87,13 @@ TEST(Evolution, AcceptsThatATableWhichTheRootNeverReachedGoesAway) {
 }
 
 TEST(Evolution, DemandsAHigherMinorForEveryAddition) {
-  EXPECT_THAT(violations_of({{"last: uint (id: 9);", "last: uint (id: 9); more: uint (id: 10);"}}),
-              HasSubstr("v.s.Thing.more: was added to version 1.0, which is frozen; raise chunk_version to 1.1"));
-  EXPECT_THAT(violations_of({{"Auto = 2", "Auto = 2, Turbo = 3"}}), HasSubstr("v.s.Mode.Turbo: was added to version 1.0"));
-  EXPECT_THAT(violations_of({{"{ Disk, Net }", "{ Disk, Net, Spare }"}}), HasSubstr("v.s.Backend.Spare: was added"));
+  EXPECT_THAT(
+      violations_of({{"last: uint (id: 9);", "last: uint (id: 9); more: uint (id: 10);"}}),
+      HasSubstr("v.s.Thing.more: was added to version 1.0, which is frozen; raise chunk_version to 1.1"));
+  EXPECT_THAT(violations_of({{"Auto = 2", "Auto = 2, Turbo = 3"}}),
+              HasSubstr("v.s.Mode.Turbo: was added to version 1.0"));
+  EXPECT_THAT(violations_of({{"{ Disk, Net }", "{ Disk, Net, Spare }"}}),
+              HasSubstr("v.s.Backend.Spare: was added"));
 }
 
 TEST(Evolution, RefusesAVersionThatGoesBackOrIsNoVersion) {
@@ -104,8 +111,10 @@ TEST(Evolution, RefusesAChangedType) {
   const std::vector<Change> same_size{{"last: uint (id: 9)", "last: int (id: 9)"}};
   EXPECT_THAT(violations_of(same_size), HasSubstr("v.s.Thing.last: was of type uint and is of type int"));
   EXPECT_TRUE(conform_catches(same_size));
-  EXPECT_THAT(violations_of({{"queues: [Queue]", "queues: [Spare]"}}), HasSubstr("[v.s.Queue] and is of type [v.s.Spare]"));
-  EXPECT_THAT(violations_of({{"name: string", "name: [ubyte]"}}), HasSubstr("was of type string and is of type [ubyte]"));
+  EXPECT_THAT(violations_of({{"queues: [Queue]", "queues: [Spare]"}}),
+              HasSubstr("[v.s.Queue] and is of type [v.s.Spare]"));
+  EXPECT_THAT(violations_of({{"name: string", "name: [ubyte]"}}),
+              HasSubstr("was of type string and is of type [ubyte]"));
 }
 
 TEST(Evolution, RefusesAChangedDefault) {
@@ -121,7 +130,8 @@ TEST(Evolution, RefusesARenumberedEnumValue) {
 }
 
 TEST(Evolution, RefusesAnotherUnderlyingTypeOfAnEnum) {
-  EXPECT_THAT(violations_of({{"enum Mode : ubyte", "enum Mode : ushort"}}), HasSubstr("v.s.Mode: was an enum of ubyte and is an enum of ushort"));
+  EXPECT_THAT(violations_of({{"enum Mode : ubyte", "enum Mode : ushort"}}),
+              HasSubstr("v.s.Mode: was an enum of ubyte and is an enum of ushort"));
 }
 
 TEST(Evolution, RefusesReorderedUnionMembers) {
@@ -139,7 +149,8 @@ TEST(Evolution, RefusesReorderedStructFields) {
 // What `flatc --conform` lets pass, although it breaks snapshots or their readers.
 TEST(Evolution, RefusesADeletedLastFieldWhichConformMisses) {
   const std::vector<Change> changes{{"last: uint (id: 9);", ""}};
-  EXPECT_THAT(violations_of(changes), HasSubstr("v.s.Thing.last: field 9 is gone; mark it deprecated instead"));
+  EXPECT_THAT(violations_of(changes),
+              HasSubstr("v.s.Thing.last: field 9 is gone; mark it deprecated instead"));
   EXPECT_FALSE(conform_catches(changes));
 }
 
@@ -165,7 +176,8 @@ TEST(Evolution, RefusesRequiredAddedOrDroppedWhichConformMisses) {
 }
 
 TEST(Evolution, RefusesARequiredNewFieldWhichConformMisses) {
-  const std::vector<Change> changes{kNextMinor, {"last: uint (id: 9);", "last: uint (id: 9); more: string (id: 10, required);"}};
+  const std::vector<Change> changes{
+      kNextMinor, {"last: uint (id: 9);", "last: uint (id: 9); more: string (id: 10, required);"}};
   EXPECT_THAT(violations_of(changes), HasSubstr("v.s.Thing.more: the new field is required"));
   EXPECT_FALSE(conform_catches(changes));
 }
@@ -201,29 +213,36 @@ TEST(Evolution, RefusesAnotherNamespaceWhichConformMisses) {
 }
 
 TEST(Evolution, RefusesAnotherChunkName) {
-  EXPECT_THAT(violations_of({{"\"thing\"", "\"thingy\""}}), HasSubstr("chunk_name was \"thing\" and is \"thingy\""));
+  EXPECT_THAT(violations_of({{"\"thing\"", "\"thingy\""}}),
+              HasSubstr("chunk_name was \"thing\" and is \"thingy\""));
 }
 
 TEST(Evolution, RefusesRenamedFieldsAndValuesSinceTheNumberMayHaveBeenReused) {
   const std::vector<Change> field{{"last: uint (id: 9)", "other: uint (id: 9)"}};
   EXPECT_THAT(violations_of(field), HasSubstr("v.s.Thing.last: field 9 is now called other"));
   EXPECT_FALSE(conform_catches(field));
-  EXPECT_THAT(violations_of({{"Auto = 2", "Best = 2"}}), HasSubstr("v.s.Mode.Auto: the value 2 is now called Best"));
+  EXPECT_THAT(violations_of({{"Auto = 2", "Best = 2"}}),
+              HasSubstr("v.s.Mode.Auto: the value 2 is now called Best"));
 }
 
 TEST(Evolution, RefusesAFieldThatGainsOrLosesNull) {
-  EXPECT_THAT(violations_of({{"last: uint (id: 9)", "last: uint = null (id: 9)"}}), HasSubstr("v.s.Thing.last: gained \"= null\""));
+  EXPECT_THAT(violations_of({{"last: uint (id: 9)", "last: uint = null (id: 9)"}}),
+              HasSubstr("v.s.Thing.last: gained \"= null\""));
 }
 
 TEST(Evolution, RefusesAnotherUnitAndAnAddressThatIsNoneAnyMore) {
-  EXPECT_THAT(violations_of({{"unit: \"ns\"", "unit: \"us\""}}), HasSubstr("v.s.Thing.elapsed: its unit was \"ns\" and is \"us\""));
-  EXPECT_THAT(violations_of({{"(id: 2, unit: \"ns\")", "(id: 2)"}}), HasSubstr("its unit was \"ns\" and is \"\""));
-  EXPECT_THAT(violations_of({{"(id: 1, gpa)", "(id: 1)"}}), HasSubstr("v.s.Queue.address: lost the attribute (gpa)"));
+  EXPECT_THAT(violations_of({{"unit: \"ns\"", "unit: \"us\""}}),
+              HasSubstr("v.s.Thing.elapsed: its unit was \"ns\" and is \"us\""));
+  EXPECT_THAT(violations_of({{"(id: 2, unit: \"ns\")", "(id: 2)"}}),
+              HasSubstr("its unit was \"ns\" and is \"\""));
+  EXPECT_THAT(violations_of({{"(id: 1, gpa)", "(id: 1)"}}),
+              HasSubstr("v.s.Queue.address: lost the attribute (gpa)"));
 }
 
 TEST(Evolution, RefusesThatADeprecatedFieldComesBack) {
-  const auto violations = check_evolution(compile_model(changed({{"last: uint (id: 9)", "last: uint (id: 9, deprecated)"}})),
-                                          compile_model(kFrozen));
+  const auto violations =
+      check_evolution(compile_model(changed({{"last: uint (id: 9)", "last: uint (id: 9, deprecated)"}})),
+                      compile_model(kFrozen));
   ASSERT_EQ(violations.size(), 1u);
   EXPECT_THAT(violations[0].sentence, HasSubstr("was deprecated and is in use again"));
 }
@@ -231,7 +250,8 @@ TEST(Evolution, RefusesThatADeprecatedFieldComesBack) {
 TEST(Evolution, NamesEveryViolationNotOnlyTheFirst) {
   const auto violations = check_evolution(
       compile_model(kFrozen),
-      compile_model(changed({{"limit: uint = 7", "limit: uint = 8"}, {"unit: \"ns\"", "unit: \"us\""}, {", Auto = 2", ""}})));
+      compile_model(changed(
+          {{"limit: uint = 7", "limit: uint = 8"}, {"unit: \"ns\"", "unit: \"us\""}, {", Auto = 2", ""}})));
   EXPECT_EQ(violations.size(), 3u);
 }
 

@@ -72,7 +72,8 @@ TEST_F(Find, PassesThroughUnions) {
 
 TEST_F(Find, ListsTheFieldsThatExistWhenOneDoesNot) {
   EXPECT_EQ(complaint("pci.msi"), "pci has no field \"msi\"; its fields are msix, bars");
-  EXPECT_THAT(complaint("nothing"), HasSubstr("the state has no field \"nothing\"; its fields are pci, spare, backend_type"));
+  EXPECT_THAT(complaint("nothing"),
+              HasSubstr("the state has no field \"nothing\"; its fields are pci, spare, backend_type"));
   EXPECT_THAT(complaint("backend.mac"), HasSubstr("its fields are path"));
 }
 
@@ -90,9 +91,9 @@ TEST_F(Find, SaysWhenAPartOfThePathIsAbsent) {
 }
 
 TEST_F(Find, RefusesWordsThatAreNoPath) {
-  for (const std::string_view path : {".", "pci.", ".pci", "pci..msix", "pci.msix.table[", "pci.msix.table[x]",
-                                      "pci.msix.table[1", "pci.msix.table[-1]", "pci.msix.table[1]address",
-                                      "pci.msix.table[99999999999]", "pci]"}) {
+  for (const std::string_view path :
+       {".", "pci.", ".pci", "pci..msix", "pci.msix.table[", "pci.msix.table[x]", "pci.msix.table[1",
+        "pci.msix.table[-1]", "pci.msix.table[1]address", "pci.msix.table[99999999999]", "pci]"}) {
     EXPECT_THAT(complaint(path), HasSubstr("is no path")) << path;
   }
 }

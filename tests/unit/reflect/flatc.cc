@@ -32,7 +32,8 @@ ByteVector read(const std::string& name) {
 }
 
 bool run(const TempDir& directory, const std::string& arguments) {
-  const std::string command = "cd '" + directory.path().string() + "' && '" VMSNAP_FLATC "' " + arguments + " >log 2>&1";
+  const std::string command =
+      "cd '" + directory.path().string() + "' && '" VMSNAP_FLATC "' " + arguments + " >log 2>&1";
   return std::system(command.c_str()) == 0;
 }
 

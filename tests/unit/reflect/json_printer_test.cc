@@ -34,13 +34,15 @@ std::string line_of(std::string_view fbs, std::string_view data) {
 }
 
 TEST(JsonPrinter, PrintsIntegersOf64BitsAsStringsSoThatNoToolRoundsThem) {
-  EXPECT_EQ(line_of("table R { a: ulong (id: 0); b: long (id: 1); c: uint (id: 2); d: int (id: 3); } root_type R;",
-                    "{a: 18446744073709551615, b: -9223372036854775808, c: 4294967295, d: -1}"),
-            R"({"a":"18446744073709551615","b":"-9223372036854775808","c":4294967295,"d":-1})");
+  EXPECT_EQ(
+      line_of("table R { a: ulong (id: 0); b: long (id: 1); c: uint (id: 2); d: int (id: 3); } root_type R;",
+              "{a: 18446744073709551615, b: -9223372036854775808, c: 4294967295, d: -1}"),
+      R"({"a":"18446744073709551615","b":"-9223372036854775808","c":4294967295,"d":-1})");
 }
 
 TEST(JsonPrinter, PrintsHexAndAddressesAsHexStrings) {
-  EXPECT_EQ(line_of("table R { a: ulong (id: 0, hex); b: ulong (id: 1, gpa); c: [ushort] (id: 2, hex); d: byte (id: 3, hex); } "
+  EXPECT_EQ(line_of("table R { a: ulong (id: 0, hex); b: ulong (id: 1, gpa); c: [ushort] (id: 2, hex); d: "
+                    "byte (id: 3, hex); } "
                     "root_type R;",
                     "{a: 0, b: 4276092928, c: [1, 65535], d: -1}"),
             R"({"a":"0x0","b":"0xfee00000","c":["0x1","0xffff"],"d":"0xff"})");
@@ -48,7 +50,8 @@ TEST(JsonPrinter, PrintsHexAndAddressesAsHexStrings) {
 
 TEST(JsonPrinter, PrintsImagesAndHexBytesAsOneStringOfHexDigits) {
   EXPECT_EQ(line_of("struct S { d: [ubyte:2] (hex); n: [ubyte:2]; } "
-                    "table R { a: [ubyte] (id: 0, image); b: [ubyte] (id: 1, hex); c: [ubyte] (id: 2); s: S (id: 3); } root_type R;",
+                    "table R { a: [ubyte] (id: 0, image); b: [ubyte] (id: 1, hex); c: [ubyte] (id: 2); s: S "
+                    "(id: 3); } root_type R;",
                     "{a: [0, 255], b: [], c: [1, 2], s: {d: [16, 1], n: [16, 1]}}"),
             R"({"a":"00ff","b":"","c":[1,2],"s":{"d":"1001","n":[16,1]}})");
 }
@@ -56,7 +59,8 @@ TEST(JsonPrinter, PrintsImagesAndHexBytesAsOneStringOfHexDigits) {
 TEST(JsonPrinter, PrintsEnumsByNameAndUnknownValuesAsNumbers) {
   const std::string_view plain = "table R { e: ubyte (id: 0); f: [short] (id: 1); } root_type R;";
   const std::string_view fbs =
-      "enum E : ubyte { A, B } enum F : short { N = -2, Z = 0 } table R { e: E (id: 0); f: [F] (id: 1); } root_type R;";
+      "enum E : ubyte { A, B } enum F : short { N = -2, Z = 0 } table R { e: E (id: 0); f: [F] (id: 1); } "
+      "root_type R;";
   JsonOptions options;
   options.indent = 0;
   EXPECT_EQ(json_of(compile_model(fbs), compile_data(plain, "{e: 1, f: [-2, 0, 5]}"), options),
@@ -67,31 +71,38 @@ TEST(JsonPrinter, PrintsEnumsByNameAndUnknownValuesAsNumbers) {
 TEST(JsonPrinter, PrintsABoolThatIsNoBoolAsItsNumber) {
   JsonOptions options;
   options.indent = 0;
-  EXPECT_EQ(json_of(compile_model("table R { b: bool (id: 0); c: bool = true (id: 1); } root_type R;"),
-                    compile_data("table R { b: ubyte (id: 0); c: ubyte = 1 (id: 1); } root_type R;", "{b: 2}"), options),
-            R"({"b":2,"c":true})");
+  EXPECT_EQ(
+      json_of(compile_model("table R { b: bool (id: 0); c: bool = true (id: 1); } root_type R;"),
+              compile_data("table R { b: ubyte (id: 0); c: ubyte = 1 (id: 1); } root_type R;", "{b: 2}"),
+              options),
+      R"({"b":2,"c":true})");
 }
 
 TEST(JsonPrinter, PrintsFloatsAndKeepsThoseThatJsonHasNoWordFor) {
-  const std::string_view bits = "table R { a: uint (id: 0); b: ulong (id: 1); c: uint (id: 2); } root_type R;";
-  const std::string_view fbs = "table R { a: float = 1 (id: 0); b: double = 1 (id: 1); c: float = 0.1 (id: 2); } root_type R;";
+  const std::string_view bits =
+      "table R { a: uint (id: 0); b: ulong (id: 1); c: uint (id: 2); } root_type R;";
+  const std::string_view fbs =
+      "table R { a: float = 1 (id: 0); b: double = 1 (id: 1); c: float = 0.1 (id: 2); } root_type R;";
   JsonOptions options;
   options.indent = 0;
-  EXPECT_EQ(json_of(compile_model(fbs), compile_data(bits, "{a: 2143289344, b: 18442240474082181120}"), options),
-            R"({"a":"NaN","b":"-Infinity","c":0.1})");
+  EXPECT_EQ(
+      json_of(compile_model(fbs), compile_data(bits, "{a: 2143289344, b: 18442240474082181120}"), options),
+      R"({"a":"NaN","b":"-Infinity","c":0.1})");
   EXPECT_EQ(json_of(compile_model(fbs), compile_data(fbs, "{a: 1e30, b: 1.5}"), options),
             R"({"a":1e+30,"b":1.5,"c":0.1})");
 }
 
 TEST(JsonPrinter, PrintsAUnionAsItsMemberBesideTheMembersName) {
   const std::string_view fbs =
-      "table A { x: int (id: 0); } table B { y: int (id: 0); } union U { A, B } table R { u: U (id: 1); } root_type R;";
+      "table A { x: int (id: 0); } table B { y: int (id: 0); } union U { A, B } table R { u: U (id: 1); } "
+      "root_type R;";
   EXPECT_EQ(line_of(fbs, "{u_type: B, u: {y: 3}}"), R"({"u_type":"B","u":{"y":3}})");
   EXPECT_EQ(line_of(fbs, "{}"), R"({"u_type":"NONE","u":null})");
 }
 
 TEST(JsonPrinter, SaysHowManyFieldsOfANewerVersionItDoesNotShow) {
-  const std::string_view newer = "table R { a: int (id: 0); b: int (id: 1); c: string (id: 2); } root_type R;";
+  const std::string_view newer =
+      "table R { a: int (id: 0); b: int (id: 1); c: string (id: 2); } root_type R;";
   JsonOptions options;
   options.indent = 0;
   EXPECT_EQ(json_of(compile_model("table R { a: int (id: 0); } root_type R;"),
@@ -102,7 +113,8 @@ TEST(JsonPrinter, SaysHowManyFieldsOfANewerVersionItDoesNotShow) {
 TEST(JsonPrinter, LeavesOutDeprecatedFieldsUnlessTheyAreStored) {
   const std::string_view fbs =
       "table R { a: int (id: 0, deprecated); s: string (id: 1, deprecated); b: int (id: 2); } root_type R;";
-  const std::string_view writer = "table R { a: int (id: 0); s: string (id: 1); b: int (id: 2); } root_type R;";
+  const std::string_view writer =
+      "table R { a: int (id: 0); s: string (id: 1); b: int (id: 2); } root_type R;";
   JsonOptions options;
   options.indent = 0;
   EXPECT_EQ(json_of(compile_model(fbs), compile_data(writer, "{b: 1}"), options), R"({"b":1})");
@@ -112,7 +124,8 @@ TEST(JsonPrinter, LeavesOutDeprecatedFieldsUnlessTheyAreStored) {
 
 TEST(JsonPrinter, IndentsObjectsAndListsButKeepsNumbersOnOneLine) {
   const std::string_view fbs =
-      "table T { x: int (id: 0); } table R { t: [T] (id: 0); n: [int] (id: 1); e: [T] (id: 2); } root_type R;";
+      "table T { x: int (id: 0); } table R { t: [T] (id: 0); n: [int] (id: 1); e: [T] (id: 2); } root_type "
+      "R;";
   EXPECT_EQ(json_of(fbs, "{t: [{x: 1}, {}], n: [1, 2], e: []}"),
             "{\n  \"t\": [\n    {\n      \"x\": 1\n    },\n    {\n      \"x\": 0\n    }\n  ],\n"
             "  \"n\": [1, 2],\n  \"e\": []\n}");

@@ -20,13 +20,18 @@ class Recorder : public Visitor {
     lines.push_back(field.name + ":" + kWords[static_cast<int>(presence)]);
   }
   void scalar(const Field&, Scalar value) override { lines.push_back(std::to_string(value.as_signed())); }
-  void string(const Field&, std::string_view text) override { lines.push_back("\"" + std::string(text) + "\""); }
+  void string(const Field&, std::string_view text) override {
+    lines.push_back("\"" + std::string(text) + "\"");
+  }
   void scalars(const Field&, const ScalarRun& run) override {
     std::string line = "(";
-    for (std::uint32_t i = 0; i < run.count; ++i) line += (i == 0 ? "" : " ") + std::to_string(run.at(i).as_signed());
+    for (std::uint32_t i = 0; i < run.count; ++i)
+      line += (i == 0 ? "" : " ") + std::to_string(run.at(i).as_signed());
     lines.push_back(line + ")");
   }
-  void begin_list(const Field&, std::uint32_t count) override { lines.push_back("[ " + std::to_string(count)); }
+  void begin_list(const Field&, std::uint32_t count) override {
+    lines.push_back("[ " + std::to_string(count));
+  }
   void end_list(const Field&) override { lines.push_back("]"); }
   void null(const Field&) override { lines.push_back("null"); }
   void unknown_member(const Field&, std::uint8_t discriminator) override {

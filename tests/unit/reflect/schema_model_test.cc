@@ -172,7 +172,8 @@ TEST(SchemaModel, RefusesASchemaLargerThanTheLimitBeforeReadingIt) {
 
 TEST(SchemaModel, RefusesStructsNestedDeeperThanTheLimit) {
   std::string fbs = "struct S0 { x: ubyte; }\n";
-  for (int i = 1; i < 40; ++i) fbs += "struct S" + std::to_string(i) + " { s: S" + std::to_string(i - 1) + "; }\n";
+  for (int i = 1; i < 40; ++i)
+    fbs += "struct S" + std::to_string(i) + " { s: S" + std::to_string(i - 1) + "; }\n";
   fbs += "table R { s: S39 (id: 0); } root_type R;";
   const ByteVector bfbs = compile_schema(fbs);
   const auto model = SchemaModel::load(bfbs);
