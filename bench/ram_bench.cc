@@ -31,7 +31,8 @@ const Mapping& guest_like_memory() {
     std::size_t at = 0;
     while (at < kRamSize) {
       const std::size_t data = std::min(kRamSize - at, (1 + random() % 256) * kPage);
-      for (std::size_t i = 0; i < data; i += 8) store_le<std::uint64_t>(mapping->bytes(), at + i, random() | 1);
+      for (std::size_t i = 0; i < data; i += 8)
+        store_le<std::uint64_t>(mapping->bytes(), at + i, random() | 1);
       at += data + (random() % 256) * kPage;
     }
     return std::move(*mapping);
@@ -63,7 +64,8 @@ void write_plain(benchmark::State& state) {
     std::size_t at = 0;
     while (at < memory.size()) {
       std::size_t end = at;
-      while (end < memory.size() && end - at < (1u << 20) && !is_all_zero(memory.subspan(end, kPage))) end += kPage;
+      while (end < memory.size() && end - at < (1u << 20) && !is_all_zero(memory.subspan(end, kPage)))
+        end += kPage;
       if (end == at) {
         at += kPage;
         continue;
@@ -136,15 +138,20 @@ void restore_by_map(benchmark::State& state, bool verify) {
   for (auto _ : state) {
     auto reader = SnapshotReader::open(target());
     const auto memory = reader->map_segment(0);
-    if (!memory || (verify && !reader->verify_segment(0, memory->bytes(), 2))) state.SkipWithError("restore failed");
+    if (!memory || (verify && !reader->verify_segment(0, memory->bytes(), 2)))
+      state.SkipWithError("restore failed");
   }
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(kRamSize));
 }
 
 /// Ours with --verify full.
-void restore_full(benchmark::State& state) { restore_by_map(state, true); }
+void restore_full(benchmark::State& state) {
+  restore_by_map(state, true);
+}
 /// Ours with --verify meta.
-void restore_meta(benchmark::State& state) { restore_by_map(state, false); }
+void restore_meta(benchmark::State& state) {
+  restore_by_map(state, false);
+}
 
 BENCHMARK(write_plain)->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK(write_flat)->Unit(benchmark::kMillisecond)->UseRealTime();

@@ -5,7 +5,8 @@
 #include "commands/commands.h"
 
 int main(int argc, char** argv) {
-  CLI::App app{"Runs a virtual machine on KVM, saves it into a self-describing snapshot and restores it.", "snapvmm"};
+  CLI::App app{"Runs a virtual machine on KVM, saves it into a self-describing snapshot and restores it.",
+               "snapvmm"};
   app.set_version_flag("--version", std::string("snapvmm ") + VMSNAP_VERSION);
   app.require_subcommand(1);
   vmsnap::vmm::CommandAction action;

@@ -25,15 +25,18 @@ Result<AtomicFile> AtomicFile::create(const std::string& path) {
   if (!directory) return io_error(fmt::format("cannot open the directory {}", folder), errno).in_file(path);
   // rename(2) onto a directory, a device or a socket must not be tried: say so before any work is done.
   struct stat status {};
-  if (::fstatat(directory.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(status.st_mode)) {
+  if (::fstatat(directory.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+      !S_ISREG(status.st_mode)) {
     return Error(ErrorKind::kUsage, "something that is not a regular file has this name; choose another name")
         .in_file(path);
   }
   VMSNAP_ASSIGN_OR_RETURN(const Uuid unique, Uuid::random());
-  const std::string temporary = fmt::format(".{}.{}.tmp", name.substr(0, 200), to_string(unique).substr(0, 8));
+  const std::string temporary =
+      fmt::format(".{}.{}.tmp", name.substr(0, 200), to_string(unique).substr(0, 8));
   UniqueFd fd(::openat(directory.get(), temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
                        S_IRUSR | S_IWUSR));
-  if (!fd) return io_error(fmt::format("cannot create a file in the directory {}", folder), errno).in_file(path);
+  if (!fd)
+    return io_error(fmt::format("cannot create a file in the directory {}", folder), errno).in_file(path);
   // The umask can only take bits away; a mode of exactly 0600 is promised.
   if (::fchmod(fd.get(), S_IRUSR | S_IWUSR) != 0) {
     const int error = errno;
@@ -54,7 +57,8 @@ AtomicFile::~AtomicFile() {
 }
 
 Result<void> AtomicFile::publish() {
-  if (temporary_.empty()) return Error(ErrorKind::kInvalidState, "publish() was called twice").in_file(file_.name());
+  if (temporary_.empty())
+    return Error(ErrorKind::kInvalidState, "publish() was called twice").in_file(file_.name());
   if (::fsync(file_.fd()) != 0) return io_error("cannot flush it to the disk", errno).in_file(file_.name());
   if (::renameat(directory_.get(), temporary_.c_str(), directory_.get(), target_.c_str()) != 0) {
     return io_error("cannot rename the finished file to its name", errno).in_file(file_.name());

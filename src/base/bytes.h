@@ -18,7 +18,8 @@ using ByteView = std::span<const std::byte>;
 using MutableByteView = std::span<std::byte>;
 using ByteVector = std::vector<std::byte>;
 
-static_assert(std::endian::native == std::endian::little, "the RAM path and the framing assume a little-endian host");
+static_assert(std::endian::native == std::endian::little,
+              "the RAM path and the framing assume a little-endian host");
 
 /// Reads a T at `offset`; the caller has checked that `bytes` reaches that far.
 template <std::unsigned_integral T>

@@ -35,14 +35,17 @@ Result<File> File::open_for_writing(const std::string& path) {
   return File(std::move(fd), path);
 }
 
-File File::adopt(UniqueFd fd, std::string name) { return {std::move(fd), std::move(name)}; }
+File File::adopt(UniqueFd fd, std::string name) {
+  return {std::move(fd), std::move(name)};
+}
 
 Result<std::uint64_t> File::size() const {
   struct stat status {};
   if (::fstat(fd_.get(), &status) != 0) return fail("read its status", errno);
   if (S_ISBLK(status.st_mode)) {
     std::uint64_t bytes = 0;
-    if (::ioctl(fd_.get(), BLKGETSIZE64, &bytes) != 0) return fail("read the size of the block device", errno);
+    if (::ioctl(fd_.get(), BLKGETSIZE64, &bytes) != 0)
+      return fail("read the size of the block device", errno);
     return bytes;
   }
   return static_cast<std::uint64_t>(status.st_size);

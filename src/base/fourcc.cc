@@ -6,7 +6,9 @@
 namespace vmsnap {
 namespace {
 
-bool is_plain(unsigned char c) { return c >= 0x20 && c <= 0x7e && c != '"' && c != '\'' && c != '\\'; }
+bool is_plain(unsigned char c) {
+  return c >= 0x20 && c <= 0x7e && c != '"' && c != '\'' && c != '\\';
+}
 
 }  // namespace
 

@@ -26,13 +26,17 @@ std::string to_string(const Digest128& digest) {
   return out;
 }
 
-std::uint64_t xxh3_64(ByteView bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+std::uint64_t xxh3_64(ByteView bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
 
 std::uint64_t xxh3_64(ByteView bytes, std::uint64_t seed) {
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }
 
-Digest128 xxh3_128(ByteView bytes) { return canonical(XXH3_128bits(bytes.data(), bytes.size())); }
+Digest128 xxh3_128(ByteView bytes) {
+  return canonical(XXH3_128bits(bytes.data(), bytes.size()));
+}
 
 struct Xxh3Stream::State {
   XXH3_state_t xxh;
@@ -46,13 +50,21 @@ Xxh3Stream::Xxh3Stream(std::uint64_t seed) : state_(new State) {
   XXH3_64bits_reset_withSeed(&state_->xxh, seed);
 }
 
-Xxh3Stream::~Xxh3Stream() { delete state_; }
+Xxh3Stream::~Xxh3Stream() {
+  delete state_;
+}
 
 // The 64-bit and the 128-bit variants share one state and one update function (xxhash.h, "Streaming").
-void Xxh3Stream::update(ByteView bytes) { XXH3_64bits_update(&state_->xxh, bytes.data(), bytes.size()); }
+void Xxh3Stream::update(ByteView bytes) {
+  XXH3_64bits_update(&state_->xxh, bytes.data(), bytes.size());
+}
 
-std::uint64_t Xxh3Stream::digest_64() const { return XXH3_64bits_digest(&state_->xxh); }
+std::uint64_t Xxh3Stream::digest_64() const {
+  return XXH3_64bits_digest(&state_->xxh);
+}
 
-Digest128 Xxh3Stream::digest_128() const { return canonical(XXH3_128bits_digest(&state_->xxh)); }
+Digest128 Xxh3Stream::digest_128() const {
+  return canonical(XXH3_128bits_digest(&state_->xxh));
+}
 
 }  // namespace vmsnap

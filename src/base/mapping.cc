@@ -24,7 +24,8 @@ Mapping::~Mapping() {
 Result<Mapping> Mapping::anonymous(std::size_t size) {
   void* data =
       ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (data == MAP_FAILED) return io_error(fmt::format("cannot map {} bytes of anonymous memory", size), errno);
+  if (data == MAP_FAILED)
+    return io_error(fmt::format("cannot map {} bytes of anonymous memory", size), errno);
   return Mapping(static_cast<std::byte*>(data), size);
 }
 

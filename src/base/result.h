@@ -22,8 +22,10 @@ class [[nodiscard]] Result {
             std::enable_if_t<std::is_constructible_v<T, U&&> && !std::is_same_v<std::decay_t<U>, Result> &&
                                  !std::is_same_v<std::decay_t<U>, Error>,
                              int> = 0>
-  Result(U&& value) : state_(std::in_place_index<0>, std::forward<U>(value)) {}  // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(U&& value)
+      : state_(std::in_place_index<0>, std::forward<U>(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   [[nodiscard]] bool has_value() const { return state_.index() == 0; }
   explicit operator bool() const { return has_value(); }
@@ -94,8 +96,8 @@ class [[nodiscard]] Result<void> {
 #define VMSNAP_CONCAT(a, b) VMSNAP_CONCAT_INNER(a, b)
 
 /// Returns the error of `expr` (a Result of any type) from the enclosing function, if it is one.
-#define VMSNAP_RETURN_IF_ERROR(expr)                                                  \
-  do {                                                                                \
+#define VMSNAP_RETURN_IF_ERROR(expr)                                                          \
+  do {                                                                                        \
     if (auto vmsnap_result = (expr); !vmsnap_result) return std::move(vmsnap_result).error(); \
   } while (false)
 

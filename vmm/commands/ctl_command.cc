@@ -38,7 +38,8 @@ void add_ctl_command(CLI::App& app, CommandAction& action) {
   auto options = std::make_shared<CtlOptions>();
   CLI::App* command = app.add_subcommand("ctl", "Control a running machine");
   command->add_option("SOCKET", options->socket, "The machine's control socket")->required();
-  command->add_option("COMMAND", options->command, "status, pause, resume, checkpoint FILE, suspend FILE, quit")
+  command
+      ->add_option("COMMAND", options->command, "status, pause, resume, checkpoint FILE, suspend FILE, quit")
       ->required();
   command->add_option("FILE", options->file, "Where the snapshot goes");
   command->callback([&action, options] { action = [options] { return run_ctl(*options); }; });

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,8 +29,10 @@ Result<std::map<std::string, std::string>> parse_slots(const std::vector<std::st
     if (equals == 0 || equals == std::string::npos || equals + 1 == text.size()) {
       return Error(ErrorKind::kUsage, "--slot takes NAME=PATH, e.g. --slot disk0=/images/disk.img");
     }
-    if (!slots.emplace(text.substr(0, equals), text.substr(equals + 1)).second) {
-      return Error(ErrorKind::kUsage, "--slot names " + text.substr(0, equals) + " twice; give each slot once");
+    const auto path = std::filesystem::absolute(text.substr(equals + 1)).lexically_normal();
+    if (!slots.emplace(text.substr(0, equals), path.string()).second) {
+      return Error(ErrorKind::kUsage,
+                   "--slot names " + text.substr(0, equals) + " twice; give each slot once");
     }
   }
   return slots;
@@ -42,8 +45,10 @@ Result<MachineEnd> restore(const RestoreOptions& options) {
   VMSNAP_ASSIGN_OR_RETURN(request.clock, parse_time_policy(options.clock));
   request.verify_ram = options.verify == "full";
   VMSNAP_ASSIGN_OR_RETURN(std::unique_ptr<Session> session, Session::open());
-  VMSNAP_ASSIGN_OR_RETURN(const std::unique_ptr<Machine> machine, restore_machine(request, session->console()));
-  return session->run(*machine, options.control, options.paused ? Session::Start::kPaused : Session::Start::kRunning);
+  VMSNAP_ASSIGN_OR_RETURN(const std::unique_ptr<Machine> machine,
+                          restore_machine(request, session->console()));
+  return session->run(*machine, options.control,
+                      options.paused ? Session::Start::kPaused : Session::Start::kRunning);
 }
 
 }  // namespace
@@ -53,10 +58,14 @@ void add_restore_command(CLI::App& app, CommandAction& action) {
   CLI::App* command = app.add_subcommand("restore", "Go on with a machine from its snapshot");
   command->add_option("FILE", options->file, "The snapshot; it is never written to")->required();
   command->add_option("--slot", options->slots, "A host resource that has moved, NAME=PATH; may be repeated");
-  command->add_option("--clock", options->clock, "The guest's clocks: go on where they stopped, or move on by the time since")
+  command
+      ->add_option("--clock", options->clock,
+                   "The guest's clocks: go on where they stopped, or move on by the time since")
       ->check(CLI::IsMember({"freeze", "advance"}))
       ->capture_default_str();
-  command->add_option("--verify", options->verify, "Check all of RAM before the guest runs, or only what describes it")
+  command
+      ->add_option("--verify", options->verify,
+                   "Check all of RAM before the guest runs, or only what describes it")
       ->check(CLI::IsMember({"full", "meta"}))
       ->capture_default_str();
   command->add_flag("--paused", options->paused, "Do not run until resumed over the control socket");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -40,7 +41,10 @@ Result<std::vector<DiskBackend>> parse_disks(const std::vector<std::string>& tex
       disk.read_only = true;
       disk.path.resize(text.size() - kReadOnly.size());
     }
-    if (disk.path.empty()) return Error(ErrorKind::kUsage, "--disk needs the path of an image: --disk PATH[,ro]");
+    if (disk.path.empty())
+      return Error(ErrorKind::kUsage, "--disk needs the path of an image: --disk PATH[,ro]");
+    // The path becomes the slot's hint in a snapshot, which may be restored from another directory.
+    disk.path = std::filesystem::absolute(disk.path).lexically_normal().string();
     disks.push_back(std::move(disk));
   }
   return disks;
@@ -48,7 +52,8 @@ Result<std::vector<DiskBackend>> parse_disks(const std::vector<std::string>& tex
 
 Result<MachineEnd> run(const RunOptions& options) {
   if (options.memory < kSmallestMemory) {
-    return Error(ErrorKind::kUsage, fmt::format("--memory {} is too small; a guest needs at least 32M", options.memory));
+    return Error(ErrorKind::kUsage,
+                 fmt::format("--memory {} is too small; a guest needs at least 32M", options.memory));
   }
   MachineConfig config;
   config.vcpu_count = options.cpus;
@@ -60,8 +65,9 @@ Result<MachineEnd> run(const RunOptions& options) {
   VMSNAP_ASSIGN_OR_RETURN(const ProfileKind kind, parse_profile_kind(options.cpu_profile));
   VMSNAP_ASSIGN_OR_RETURN(const schema::CpuProfileT profile, make_profile(kvm, kind));
   VMSNAP_ASSIGN_OR_RETURN(std::unique_ptr<Session> session, Session::open());
-  VMSNAP_ASSIGN_OR_RETURN(const std::unique_ptr<Machine> machine,
-                          Machine::create(config, std::move(memory), profile, std::move(kvm), session->console()));
+  VMSNAP_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Machine> machine,
+      Machine::create(config, std::move(memory), profile, std::move(kvm), session->console()));
   VMSNAP_RETURN_IF_ERROR(machine->boot({options.kernel, options.initrd, options.command_line}));
   return session->run(*machine, options.control, Session::Start::kRunning);
 }

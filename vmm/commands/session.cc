@@ -36,7 +36,8 @@ class StandardOutput : public CharacterSink {
 /// Turns the signals that ask a process to end into the end of the machine.
 class SignalWatch {
  public:
-  SignalWatch(int fd, Machine& machine) : thread_([fd, &machine] {
+  SignalWatch(int fd, Machine& machine)
+      : thread_([fd, &machine] {
           signalfd_siginfo info{};
           while (::read(fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
             if (info.ssi_signo == SIGUSR2) return;

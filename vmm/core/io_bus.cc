@@ -12,7 +12,8 @@ namespace vmsnap::vmm {
 Result<void> IoBus::add(std::uint64_t base, std::uint64_t size, IoHandler& handler) {
   const auto end = checked_add(base, size);
   if (size == 0 || !end) {
-    return Error(ErrorKind::kInvalidState, fmt::format("the bus range at {:#x} of size {:#x} is empty or wraps", base, size));
+    return Error(ErrorKind::kInvalidState,
+                 fmt::format("the bus range at {:#x} of size {:#x} is empty or wraps", base, size));
   }
   const std::unique_lock lock(mutex_);
   const auto next = ranges_.lower_bound(base);

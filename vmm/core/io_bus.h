@@ -6,8 +6,8 @@
 #include <mutex>
 #include <shared_mutex>
 
-#include "core/io_handler.h"
 #include "base/result.h"
+#include "core/io_handler.h"
 
 namespace vmsnap::vmm {
 

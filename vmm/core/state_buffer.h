@@ -34,8 +34,8 @@ template <typename Root>
 [[nodiscard]] Result<std::unique_ptr<typename Root::NativeTableType>> unpack_state(ByteView state,
                                                                                    const char* identifier) {
   if (state.size() > kMaxStateSize) {
-    return Error(ErrorKind::kLimitExceeded,
-                 "the state has " + std::to_string(state.size()) + " bytes, more than the 16 MiB a device may have");
+    return Error(ErrorKind::kLimitExceeded, "the state has " + std::to_string(state.size()) +
+                                                " bytes, more than the 16 MiB a device may have");
   }
   // The verifier checks alignment relative to the start of the buffer, which therefore must be aligned
   // itself; and the caller's bytes may be a mapped file that changes underneath.
@@ -60,7 +60,8 @@ template <typename Native>
   flatbuffers::FlatBufferBuilder builder;
   builder.Finish(Native::TableType::Pack(builder, &state), identifier);
   if (builder.GetSize() > kMaxStateSize) {
-    return Error(ErrorKind::kInternal, "the state of the device is larger than the 16 MiB a snapshot may hold");
+    return Error(ErrorKind::kInternal,
+                 "the state of the device is larger than the 16 MiB a snapshot may hold");
   }
   const ByteView bytes = as_byte_view(builder.GetBufferPointer(), builder.GetSize());
   return ByteVector(bytes.begin(), bytes.end());

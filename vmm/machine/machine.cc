@@ -55,8 +55,8 @@ Machine::Machine(MachineConfig config, GuestMemory memory, schema::CpuProfileT p
       memory_(std::move(memory)),
       kvm_(std::move(kvm)),
       vm_(std::move(vm)),
-      platform_({memory_, ports_, mmio_, vm_->msi(), [this](std::uint32_t gsi) -> IrqLine& { return irq_line(gsi); },
-                 end_, clock_, console}),
+      platform_({memory_, ports_, mmio_, vm_->msi(),
+                 [this](std::uint32_t gsi) -> IrqLine& { return irq_line(gsi); }, end_, clock_, console}),
       gate_(config_.vcpu_count, [this] {
         for (std::uint32_t i = 0; i < vm_->vcpu_count(); ++i) vm_->vcpu(i).kick();
       }) {}
@@ -66,7 +66,8 @@ Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, Gu
                                                  CharacterSink& console) {
   VMSNAP_RETURN_IF_ERROR(validate(config));
   auto owned_kvm = std::make_unique<const Kvm>(std::move(kvm));
-  VMSNAP_ASSIGN_OR_RETURN(auto vm, KvmVm::create(*owned_kvm, {platform::kKvmTssBase, platform::kKvmIdentityMapBase}));
+  VMSNAP_ASSIGN_OR_RETURN(auto vm,
+                          KvmVm::create(*owned_kvm, {platform::kKvmTssBase, platform::kKvmIdentityMapBase}));
   std::unique_ptr<Machine> machine(
       new Machine(config, std::move(memory), profile, std::move(owned_kvm), std::move(vm), console));
   VMSNAP_RETURN_IF_ERROR(machine->set_up());
@@ -82,7 +83,9 @@ Result<void> Machine::set_up() {
   return {};
 }
 
-Machine::~Machine() { stop(); }
+Machine::~Machine() {
+  stop();
+}
 
 IrqLine& Machine::irq_line(std::uint32_t gsi) {
   for (const auto& [number, line] : irq_lines_) {
@@ -158,7 +161,8 @@ Result<void> Machine::let_guest_go() {
 Result<void> Machine::pause() {
   const std::lock_guard lock(state_mutex_);
   if (state_ != RunState::kRunning) {
-    return Error(ErrorKind::kInvalidState, fmt::format("the machine is {}, so it cannot be paused", to_string(state_)));
+    return Error(ErrorKind::kInvalidState,
+                 fmt::format("the machine is {}, so it cannot be paused", to_string(state_)));
   }
   stop_guest();
   for (const auto& device : platform_.devices()) {
@@ -173,7 +177,8 @@ Result<void> Machine::pause() {
 Result<void> Machine::resume() {
   const std::lock_guard lock(state_mutex_);
   if (state_ != RunState::kPaused) {
-    return Error(ErrorKind::kInvalidState, fmt::format("the machine is {}, so it cannot be resumed", to_string(state_)));
+    return Error(ErrorKind::kInvalidState,
+                 fmt::format("the machine is {}, so it cannot be resumed", to_string(state_)));
   }
   return let_guest_go();
 }

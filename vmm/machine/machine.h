@@ -45,7 +45,8 @@ enum class RunState : std::uint8_t { kPaused, kRunning, kEnded };
 class Machine {
  public:
   /// Errors: Io, Unsupported (KVM, CPU profile, device), Usage (a disk).
-  [[nodiscard]] static Result<std::unique_ptr<Machine>> create(const MachineConfig& config, GuestMemory memory,
+  [[nodiscard]] static Result<std::unique_ptr<Machine>> create(const MachineConfig& config,
+                                                               GuestMemory memory,
                                                                const schema::CpuProfileT& profile, Kvm kvm,
                                                                CharacterSink& console);
   Machine(const Machine&) = delete;
@@ -85,8 +86,8 @@ class Machine {
   [[nodiscard]] std::size_t receive_console(ByteView bytes);
 
  private:
-  Machine(MachineConfig config, GuestMemory memory, schema::CpuProfileT profile, std::unique_ptr<const Kvm> kvm,
-          std::unique_ptr<KvmVm> vm, CharacterSink& console);
+  Machine(MachineConfig config, GuestMemory memory, schema::CpuProfileT profile,
+          std::unique_ptr<const Kvm> kvm, std::unique_ptr<KvmVm> vm, CharacterSink& console);
 
   [[nodiscard]] Result<void> set_up();
   IrqLine& irq_line(std::uint32_t gsi);

@@ -30,8 +30,9 @@ std::vector<DeviceSpec> standard_devices(const std::vector<DiskBackend>& disks) 
 
 Result<void> validate(const MachineConfig& config) {
   if (config.vcpu_count == 0 || config.vcpu_count > kMaxVcpus) {
-    return Error(ErrorKind::kUnsupported,
-                 fmt::format("the machine has {} virtual CPUs; this VMM runs 1 to {}", config.vcpu_count, kMaxVcpus));
+    return Error(
+        ErrorKind::kUnsupported,
+        fmt::format("the machine has {} virtual CPUs; this VMM runs 1 to {}", config.vcpu_count, kMaxVcpus));
   }
   if (config.devices.size() > platform::kPciSlots) {
     return Error(ErrorKind::kUnsupported, fmt::format("the machine has {} devices; there is room for {}",

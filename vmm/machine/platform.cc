@@ -43,7 +43,8 @@ Error no_such_place(const DeviceSpec& spec) {
 /// A device whose place is taken says so like any other fault of a file: the bus only knows numbers.
 Result<void> taken(Result<void> added, std::string_view path) {
   if (added) return {};
-  return Error(ErrorKind::kCorrupt, "its place is taken by another device: " + added.error().message()).in_device(path);
+  return Error(ErrorKind::kCorrupt, "its place is taken by another device: " + added.error().message())
+      .in_device(path);
 }
 
 }  // namespace
@@ -52,17 +53,20 @@ Result<void> Platform::add(const DeviceSpec& spec) {
   if (spec.type == "uart16550") {
     if (port_of(spec.path, "isa0/uart@") == platform::kCom1Port) return add_uart16550(platform::kCom1Port);
   } else if (spec.type == "i8042") {
-    if (port_of(spec.path, "isa0/i8042@") == platform::kI8042DataPort) return add_i8042(platform::kI8042DataPort);
+    if (port_of(spec.path, "isa0/i8042@") == platform::kI8042DataPort)
+      return add_i8042(platform::kI8042DataPort);
   } else if (spec.type == "mc146818") {
     if (port_of(spec.path, "isa0/rtc@") == platform::kRtcPort) return add_mc146818(platform::kRtcPort);
   } else if (spec.type == "acpi_pm") {
-    if (port_of(spec.path, "isa0/acpi_pm@") == platform::kAcpiPmPort) return add_acpi_pm(platform::kAcpiPmPort);
+    if (port_of(spec.path, "isa0/acpi_pm@") == platform::kAcpiPmPort)
+      return add_acpi_pm(platform::kAcpiPmPort);
   } else if (spec.type == "pci_host") {
     if (spec.path == pci_path({0, 0})) return add_pci_host();
   } else if (spec.type == "virtio_blk") {
     if (const auto slot = slot_of(spec.path)) return add_virtio_blk(*slot, spec);
   } else {
-    return Error(ErrorKind::kUnsupported, fmt::format("this VMM emulates no device of the type {}", spec.type))
+    return Error(ErrorKind::kUnsupported,
+                 fmt::format("this VMM emulates no device of the type {}", spec.type))
         .in_device(spec.path);
   }
   return no_such_place(spec);
@@ -77,10 +81,12 @@ Result<void> Platform::add_uart16550(std::uint16_t port) {
 }
 
 Result<void> Platform::add_i8042(std::uint16_t port) {
-  auto keyboard = std::make_unique<I8042>(port, context_.irq_line(platform::kI8042KeyboardIrq), context_.power);
+  auto keyboard =
+      std::make_unique<I8042>(port, context_.irq_line(platform::kI8042KeyboardIrq), context_.power);
   const std::string path = keyboard->describe().path;
   VMSNAP_RETURN_IF_ERROR(taken(context_.ports.add(port, 1, keyboard->data_port()), path));
-  VMSNAP_RETURN_IF_ERROR(taken(context_.ports.add(platform::kI8042CommandPort, 1, keyboard->command_port()), path));
+  VMSNAP_RETURN_IF_ERROR(
+      taken(context_.ports.add(platform::kI8042CommandPort, 1, keyboard->command_port()), path));
   devices_.push_back(std::move(keyboard));
   return {};
 }
@@ -94,7 +100,8 @@ Result<void> Platform::add_mc146818(std::uint16_t port) {
 }
 
 Result<void> Platform::add_acpi_pm(std::uint16_t port) {
-  auto pm = std::make_unique<AcpiPm>(port, context_.irq_line(platform::kSciIrq), context_.power, context_.clock);
+  auto pm =
+      std::make_unique<AcpiPm>(port, context_.irq_line(platform::kSciIrq), context_.power, context_.clock);
   VMSNAP_RETURN_IF_ERROR(taken(context_.ports.add(port, AcpiPm::kPorts, *pm), pm->describe().path));
   acpi_pm_ = pm.get();
   devices_.push_back(std::move(pm));
@@ -103,8 +110,8 @@ Result<void> Platform::add_acpi_pm(std::uint16_t port) {
 
 Result<void> Platform::add_pci_host() {
   auto host = std::make_unique<PciHost>();
-  VMSNAP_RETURN_IF_ERROR(
-      taken(context_.ports.add(platform::kPciConfigAddressPort, PciHost::kPorts, *host), host->describe().path));
+  VMSNAP_RETURN_IF_ERROR(taken(context_.ports.add(platform::kPciConfigAddressPort, PciHost::kPorts, *host),
+                               host->describe().path));
   pci_ = host.get();
   devices_.push_back(std::move(host));
   return {};
@@ -112,10 +119,12 @@ Result<void> Platform::add_pci_host() {
 
 Result<void> Platform::add_virtio_blk(std::uint8_t slot, const DeviceSpec& spec) {
   if (pci_ == nullptr) {
-    return Error(ErrorKind::kUnsupported, "there is no pci_host before it in the list of devices to attach it to")
+    return Error(ErrorKind::kUnsupported,
+                 "there is no pci_host before it in the list of devices to attach it to")
         .in_device(spec.path);
   }
-  if (!spec.disk) return Error(ErrorKind::kUnsupported, "a disk without a slot cannot be built").in_device(spec.path);
+  if (!spec.disk)
+    return Error(ErrorKind::kUnsupported, "a disk without a slot cannot be built").in_device(spec.path);
   const auto here = [&](Error error) { return std::move(error.in_device(spec.path)); };
   auto image = DiskImage::open(spec.disk->path, spec.disk->read_only);
   if (!image) {
@@ -126,8 +135,8 @@ Result<void> Platform::add_virtio_blk(std::uint8_t slot, const DeviceSpec& spec)
   }
   constexpr std::uint32_t kInta = 1;
   IrqLine& intx = context_.irq_line(platform::pci_intx_gsi(slot, kInta));
-  auto disk = VirtioBlk::create({{slot, 0}, spec.disk->slot, spec.disk->path, spec.disk->serial}, std::move(*image),
-                                context_.memory, context_.mmio, intx, context_.msi);
+  auto disk = VirtioBlk::create({{slot, 0}, spec.disk->slot, spec.disk->path, spec.disk->serial},
+                                std::move(*image), context_.memory, context_.mmio, intx, context_.msi);
   if (!disk) return here(std::move(disk).error());
   VMSNAP_RETURN_IF_ERROR(taken(pci_->attach({slot, 0}, (*disk)->pci()), spec.path));
   devices_.push_back(std::move(*disk));

@@ -26,24 +26,31 @@ struct Parts {
 
 /// The manifest's promises against what this build can do.
 Result<void> check_entry(const DeviceEntry& entry, const std::vector<ChunkType>& types) {
-  const auto type = std::find_if(types.begin(), types.end(), [&](const ChunkType& t) { return t.name == entry.type; });
+  const auto type =
+      std::find_if(types.begin(), types.end(), [&](const ChunkType& t) { return t.name == entry.type; });
   if (type == types.end()) {
-    return Error(ErrorKind::kUnsupported,
-                 fmt::format("this build has no device of the type {}; restore it with a newer snapvmm", entry.type));
+    return Error(
+        ErrorKind::kUnsupported,
+        fmt::format("this build has no device of the type {}; restore it with a newer snapvmm", entry.type));
   }
   if (entry.version.major != type->version.major) {
-    return Error(ErrorKind::kUnsupported,
-                 fmt::format("its state has version {} and this build reads {}.x; convert the snapshot with snaptool migrate",
-                             to_string(entry.version), type->version.major));
+    return Error(
+        ErrorKind::kUnsupported,
+        fmt::format(
+            "its state has version {} and this build reads {}.x; convert the snapshot with snaptool migrate",
+            to_string(entry.version), type->version.major));
   }
   if (entry.readable_since > type->version) {
-    return Error(ErrorKind::kUnsupported,
-                 fmt::format("its state needs a reader of version {} and this build has {}; restore it with a newer snapvmm",
-                             to_string(entry.readable_since), to_string(type->version)));
+    return Error(
+        ErrorKind::kUnsupported,
+        fmt::format(
+            "its state needs a reader of version {} and this build has {}; restore it with a newer snapvmm",
+            to_string(entry.readable_since), to_string(type->version)));
   }
   if (!entry.features.empty()) {
-    return Error(ErrorKind::kUnsupported, fmt::format("it uses the feature \"{}\", which this build does not know",
-                                                      entry.features.front()));
+    return Error(
+        ErrorKind::kUnsupported,
+        fmt::format("it uses the feature \"{}\", which this build does not know", entry.features.front()));
   }
   return {};
 }
@@ -57,8 +64,8 @@ Result<void> check_slots(const Manifest& manifest, const RestoreRequest& request
     if (known.contains(name)) continue;
     std::string list;
     for (const std::string& slot : known) list += (list.empty() ? "" : ", ") + slot;
-    return Error(ErrorKind::kUsage, fmt::format("the snapshot has no slot {}; it has {}", name,
-                                                known.empty() ? "none" : list));
+    return Error(ErrorKind::kUsage,
+                 fmt::format("the snapshot has no slot {}; it has {}", name, known.empty() ? "none" : list));
   }
   return {};
 }
@@ -66,14 +73,17 @@ Result<void> check_slots(const Manifest& manifest, const RestoreRequest& request
 /// Where the backend of a disk is on this host.
 Result<DiskBackend> find_backend(const DeviceEntry& entry, const RestoreRequest& request) {
   if (entry.slots.size() != 1 || entry.slots[0].kind != SlotKind::kBlockBackend) {
-    return Error(ErrorKind::kUnsupported, "it needs something else than one disk image, which this build cannot give it");
+    return Error(ErrorKind::kUnsupported,
+                 "it needs something else than one disk image, which this build cannot give it");
   }
   const Slot& slot = entry.slots[0];
   const auto given = request.slots.find(slot.name);
   DiskBackend disk{slot.name, given != request.slots.end() ? given->second : slot.hint, slot.read_only, {}};
   if (disk.path.empty()) {
-    return Error(ErrorKind::kUsage,
-                 fmt::format("the snapshot does not say where the image of {0} is; give it with --slot {0}=PATH", slot.name));
+    return Error(
+        ErrorKind::kUsage,
+        fmt::format("the snapshot does not say where the image of {0} is; give it with --slot {0}=PATH",
+                    slot.name));
   }
   return disk;
 }
@@ -110,16 +120,19 @@ Result<void> take_lapics(const Manifest& manifest, SnapshotReader& reader, Parts
       return entry.path == fmt::format("cpu{}/lapic", v.cpu.index);
     });
     if (vcpu == vcpus.end() || !taken.insert(vcpu->cpu.index).second) {
-      return Error(ErrorKind::kCorrupt, "its path names no virtual CPU of the snapshot").in_device(entry.path);
+      return Error(ErrorKind::kCorrupt, "its path names no virtual CPU of the snapshot")
+          .in_device(entry.path);
     }
     VMSNAP_ASSIGN_OR_RETURN(const ByteVector state, reader.device_state(entry.instance));
     auto lapic = unpack_lapic(state);
     if (!lapic) return std::move(lapic).error().in_device(entry.path);
     vcpu->lapic = std::move(*lapic);
   }
-  std::sort(vcpus.begin(), vcpus.end(), [](const VcpuState& a, const VcpuState& b) { return a.cpu.index < b.cpu.index; });
+  std::sort(vcpus.begin(), vcpus.end(),
+            [](const VcpuState& a, const VcpuState& b) { return a.cpu.index < b.cpu.index; });
   if (taken.size() != vcpus.size()) {
-    return Error(ErrorKind::kCorrupt, fmt::format("the snapshot has {} virtual CPUs and {} local APICs", vcpus.size(), taken.size()));
+    return Error(ErrorKind::kCorrupt, fmt::format("the snapshot has {} virtual CPUs and {} local APICs",
+                                                  vcpus.size(), taken.size()));
   }
   return {};
 }
@@ -130,7 +143,8 @@ Result<void> require_complete(const Manifest& manifest, const Parts& parts) {
                                      [&](const DeviceEntry& entry) { return entry.type == type; });
     if (count != 1) {
       return Error(ErrorKind::kUnsupported,
-                   fmt::format("the machine has {} devices of the type {}; this VMM runs machines with one", count, type));
+                   fmt::format("the machine has {} devices of the type {}; this VMM runs machines with one",
+                               count, type));
     }
   }
   if (parts.state.kvm.vcpus.size() != manifest.vcpu_count) {
@@ -144,8 +158,8 @@ Result<Parts> take_apart(SnapshotReader& reader, const RestoreRequest& request) 
   Manifest manifest = reader.manifest();
   add_restore_edges(manifest);
   if (auto orderly = validate(manifest); !orderly) {
-    return Error(ErrorKind::kUnsupported,
-                 "the file asks for an order of restore that KVM does not allow: " + orderly.error().message());
+    return Error(ErrorKind::kUnsupported, "the file asks for an order of restore that KVM does not allow: " +
+                                              orderly.error().message());
   }
   const std::vector<ChunkType> types = device_chunk_types();
   VMSNAP_RETURN_IF_ERROR(check_slots(manifest, request));
@@ -194,7 +208,8 @@ Result<GuestMemory> map_memory(SnapshotReader& reader, bool verify) {
   return GuestMemory::adopt(reader.memory_map(), std::move(segments));
 }
 
-Result<std::unique_ptr<Machine>> build(SnapshotReader& reader, const RestoreRequest& request, CharacterSink& console) {
+Result<std::unique_ptr<Machine>> build(SnapshotReader& reader, const RestoreRequest& request,
+                                       CharacterSink& console) {
   VMSNAP_ASSIGN_OR_RETURN(Parts parts, take_apart(reader, request));
   VMSNAP_RETURN_IF_ERROR(validate(parts.config));
   VMSNAP_ASSIGN_OR_RETURN(Kvm kvm, Kvm::open());
@@ -205,7 +220,8 @@ Result<std::unique_ptr<Machine>> build(SnapshotReader& reader, const RestoreRequ
         .in_chunk(left.front()->header.type.to_string())
         .at_offset(left.front()->offset);
   }
-  VMSNAP_ASSIGN_OR_RETURN(auto machine, Machine::create(parts.config, std::move(memory), parts.profile, std::move(kvm), console));
+  VMSNAP_ASSIGN_OR_RETURN(
+      auto machine, Machine::create(parts.config, std::move(memory), parts.profile, std::move(kvm), console));
   VMSNAP_RETURN_IF_ERROR(machine->restore(parts.state, parts.device_order, request.clock));
   return machine;
 }
@@ -214,7 +230,8 @@ Result<std::unique_ptr<Machine>> build(SnapshotReader& reader, const RestoreRequ
 
 Result<std::unique_ptr<Machine>> restore_machine(const RestoreRequest& request, CharacterSink& console) {
   // Meta level proves everything but the contents of RAM, which are proved through the guest's own mapping.
-  VMSNAP_ASSIGN_OR_RETURN(SnapshotReader reader, SnapshotReader::open(request.file, {ReadLevel::kMeta, false}));
+  VMSNAP_ASSIGN_OR_RETURN(SnapshotReader reader,
+                          SnapshotReader::open(request.file, {ReadLevel::kMeta, false}));
   auto machine = build(reader, request, console);
   if (!machine) return std::move(machine).error().in_file(request.file);
   return machine;

@@ -18,9 +18,10 @@ struct RestoreRequest {
 };
 
 /// Builds a machine from a snapshot and puts its state back; the guest stays paused until start() and
-/// resume(). The file is mapped, never written. Errors: those of SnapshotReader::open(); Unsupported (a device
-/// type, version, feature or CPU that this build or host does not have, a disk of another size); Usage (a slot
-/// that the file does not have); Io.
-[[nodiscard]] Result<std::unique_ptr<Machine>> restore_machine(const RestoreRequest& request, CharacterSink& console);
+/// resume(). The file is mapped, never written. Errors: those of SnapshotReader::open(); Unsupported (a
+/// device type, version, feature or CPU that this build or host does not have, a disk of another size); Usage
+/// (a slot that the file does not have); Io.
+[[nodiscard]] Result<std::unique_ptr<Machine>> restore_machine(const RestoreRequest& request,
+                                                               CharacterSink& console);
 
 }  // namespace vmsnap::vmm

@@ -16,18 +16,18 @@ struct Edge {
 };
 
 constexpr std::array<Edge, 12> kEdges{{
-    {"cpu_profile", "x86_cpu"},   // legal bits of control registers, XSAVE and MSRs follow from CPUID
-    {"x86_cpu", "lapic"},         // mode and base of the APIC are in the CPU's registers
-    {"lapic", "i8259"},           // a controller passes requests on to the APICs
+    {"cpu_profile", "x86_cpu"},  // legal bits of control registers, XSAVE and MSRs follow from CPUID
+    {"x86_cpu", "lapic"},        // mode and base of the APIC are in the CPU's registers
+    {"lapic", "i8259"},          // a controller passes requests on to the APICs
     {"lapic", "ioapic"},
     {"lapic", "i8254"},
     {"i8259", "kvm_clock"},
     {"ioapic", "kvm_clock"},
     {"i8254", "kvm_clock"},
-    {"lapic", "kvm_clock"},       // the clock's page is named by an MSR of the CPU
+    {"lapic", "kvm_clock"},  // the clock's page is named by an MSR of the CPU
     {"kvm_clock", ""},
-    {"ioapic", ""},               // restoring a controller later would overwrite the interrupt
-    {"pci_host", "virtio_blk"},   // a function is reached through its bus
+    {"ioapic", ""},              // restoring a controller later would overwrite the interrupt
+    {"pci_host", "virtio_blk"},  // a function is reached through its bus
 }};
 
 bool is_emulated(std::string_view type) {
@@ -48,7 +48,8 @@ void add_restore_edges(Manifest& manifest) {
   for (DeviceEntry& after : manifest.devices) {
     for (const DeviceEntry& before : manifest.devices) {
       const bool wanted = std::any_of(kEdges.begin(), kEdges.end(), [&](const Edge& edge) {
-        return edge.before == before.type && (edge.after.empty() ? is_emulated(after.type) : edge.after == after.type) &&
+        return edge.before == before.type &&
+               (edge.after.empty() ? is_emulated(after.type) : edge.after == after.type) &&
                concerns(before, after);
       });
       const bool known = std::find(after.restore_after.begin(), after.restore_after.end(), before.instance) !=

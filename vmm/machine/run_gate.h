@@ -24,7 +24,8 @@ class RunGate {
   /// False when the thread has been dismissed.
   [[nodiscard]] bool pass();
 
-  /// Closes the gate and returns once every thread waits in pass() or has ended. Not for a virtual CPU thread.
+  /// Closes the gate and returns once every thread waits in pass() or has ended. Not for a virtual CPU
+  /// thread.
   void close();
   /// Opens the gate.
   void open();

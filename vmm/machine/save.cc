@@ -79,7 +79,8 @@ Result<SnapshotSummary> Machine::write(const std::string& path) {
     VMSNAP_RETURN_IF_ERROR(builder.add("lapic", cpu + "/lapic", pack_lapic(vcpu.lapic)));
   }
   VMSNAP_RETURN_IF_ERROR(builder.add("i8259", "isa0/i8259@20", pack_i8259(kvm.i8259)));
-  VMSNAP_RETURN_IF_ERROR(builder.add("ioapic", fmt::format("system0/ioapic@{:x}", kvm.ioapic.base), pack_ioapic(kvm.ioapic)));
+  VMSNAP_RETURN_IF_ERROR(
+      builder.add("ioapic", fmt::format("system0/ioapic@{:x}", kvm.ioapic.base), pack_ioapic(kvm.ioapic)));
   VMSNAP_RETURN_IF_ERROR(builder.add("i8254", "isa0/i8254@40", pack_i8254(kvm.i8254)));
   VMSNAP_RETURN_IF_ERROR(builder.add("kvm_clock", "system0/kvm_clock", pack_kvm_clock(kvm.clock)));
   for (const auto& device : platform_.devices()) {

@@ -25,7 +25,8 @@ Result<std::unique_ptr<Terminal>> Terminal::start(Receive receive, Quit quit) {
   // A background process that changed the terminal would be stopped by SIGTTOU.
   if (::isatty(STDIN_FILENO) != 0 && ::tcgetpgrp(STDIN_FILENO) == ::getpgrp()) {
     termios settings{};
-    if (::tcgetattr(STDIN_FILENO, &settings) != 0) return io_error("cannot read the terminal settings", errno);
+    if (::tcgetattr(STDIN_FILENO, &settings) != 0)
+      return io_error("cannot read the terminal settings", errno);
     terminal->saved_ = settings;
     ::cfmakeraw(&settings);
     settings.c_oflag |= OPOST;
@@ -49,7 +50,8 @@ void Terminal::read_input() {
   std::array<std::byte, 256> buffer{};
   std::vector<std::byte> waiting;
   while (true) {
-    std::array<pollfd, 2> fds{pollfd{stop_.get(), POLLIN, 0}, pollfd{waiting.empty() ? STDIN_FILENO : -1, POLLIN, 0}};
+    std::array<pollfd, 2> fds{pollfd{stop_.get(), POLLIN, 0},
+                              pollfd{waiting.empty() ? STDIN_FILENO : -1, POLLIN, 0}};
     if (::poll(fds.data(), fds.size(), waiting.empty() ? -1 : kRetryMs) < 0 && errno != EINTR) return;
     if (fds[0].revents != 0) return;
     if (waiting.empty() && fds[1].revents != 0) {

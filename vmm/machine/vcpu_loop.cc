@@ -55,13 +55,15 @@ bool Machine::serve(const VcpuExit& exit) {
             } else if (event.type == kSystemEventReset) {
               end_.post(EndReason::kReset);
             } else {
-              end_.post(EndReason::kFailure, fmt::format("the guest reported a crash (system event {})", event.type));
+              end_.post(EndReason::kFailure,
+                        fmt::format("the guest reported a crash (system event {})", event.type));
             }
             return false;
           },
           [this](const DebugExit& debug) {
-            end_.post(EndReason::kFailure, fmt::format("the virtual CPU stopped for a debugger that is not there, at {:#x}",
-                                                       debug.pc));
+            end_.post(
+                EndReason::kFailure,
+                fmt::format("the virtual CPU stopped for a debugger that is not there, at {:#x}", debug.pc));
             return false;
           },
           [this](const FailureExit& failure) {
@@ -96,7 +98,8 @@ void Machine::run_vcpu(KvmVcpu& vcpu) {
     entered = true;
     const Result<VcpuExit> exit = vcpu.run();
     if (!exit) {
-      end_.post(EndReason::kFailure, fmt::format("virtual CPU {}: {}", vcpu.index(), exit.error().to_string()));
+      end_.post(EndReason::kFailure,
+                fmt::format("virtual CPU {}: {}", vcpu.index(), exit.error().to_string()));
       break;
     }
     if (!serve(*exit)) break;

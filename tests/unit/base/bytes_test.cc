@@ -11,7 +11,8 @@ TEST(Bytes, AllZeroIsSeenForEveryLengthAroundTheWordAndHeadSizes) {
 }
 
 TEST(Bytes, ASingleSetBitAnywhereMakesABufferNonZero) {
-  for (const std::size_t size : {std::size_t{1}, std::size_t{63}, std::size_t{64}, std::size_t{65}, std::size_t{4096}}) {
+  for (const std::size_t size :
+       {std::size_t{1}, std::size_t{63}, std::size_t{64}, std::size_t{65}, std::size_t{4096}}) {
     for (std::size_t at = 0; at < size; ++at) {
       ByteVector bytes(size);
       bytes[at] = std::byte{0x10};

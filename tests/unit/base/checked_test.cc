@@ -14,7 +14,8 @@ TEST(Checked, AdditionReportsOverflowAndNothingElse) {
 }
 
 TEST(Checked, MultiplicationReportsOverflowAndNothingElse) {
-  EXPECT_EQ(checked_mul(std::uint64_t{1} << 32, (std::uint64_t{1} << 32) - 1), kMax - ((std::uint64_t{1} << 32) - 1));
+  EXPECT_EQ(checked_mul(std::uint64_t{1} << 32, (std::uint64_t{1} << 32) - 1),
+            kMax - ((std::uint64_t{1} << 32) - 1));
   EXPECT_EQ(checked_mul(std::uint64_t{1} << 32, std::uint64_t{1} << 32), std::nullopt);
 }
 

@@ -15,8 +15,9 @@ TEST(Error, PrintsItsBreadcrumbsFromTheOutsideInAndThenTheSentence) {
                           .in_chunk("UART")
                           .at_offset(4096)
                           .in_file("guest.vmsnap");
-  EXPECT_EQ(error.to_string(),
-            "guest.vmsnap: offset 4096: chunk UART: device isa0/uart@3f8: field lcr: the value is out of range");
+  EXPECT_EQ(
+      error.to_string(),
+      "guest.vmsnap: offset 4096: chunk UART: device isa0/uart@3f8: field lcr: the value is out of range");
 }
 
 TEST(Error, KeepsTheInnermostBreadcrumb) {

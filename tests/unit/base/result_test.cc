@@ -25,7 +25,9 @@ Result<void> require_even(int value) {
   return {};
 }
 
-TEST(Result, CarriesAValueThroughAChainOfCalls) { EXPECT_EQ(quarter_as_text(12).value(), "3"); }
+TEST(Result, CarriesAValueThroughAChainOfCalls) {
+  EXPECT_EQ(quarter_as_text(12).value(), "3");
+}
 
 TEST(Result, CarriesTheFirstErrorOutOfAChainOfCalls) {
   const auto result = quarter_as_text(6);

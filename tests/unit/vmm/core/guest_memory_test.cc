@@ -26,7 +26,8 @@ TEST(GuestMemory, MemoryAboveTheHoleBeginsAtFourGiB) {
 
 TEST(GuestMemory, FindsOnlyWhatLiesInsideOneMapping) {
   MemoryMap map;
-  map.segments = {{0, "low", SegmentKind::kSystemMemory, 8192}, {1, "high", SegmentKind::kSystemMemory, 4096}};
+  map.segments = {{0, "low", SegmentKind::kSystemMemory, 8192},
+                  {1, "high", SegmentKind::kSystemMemory, 4096}};
   map.mappings = {{0, 0, Gpa(0), 8192, false}, {1, 0, Gpa(0x10000), 4096, false}};
   const auto memory = GuestMemory::allocate(map);
   ASSERT_TRUE(memory);

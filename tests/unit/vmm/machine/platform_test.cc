@@ -38,9 +38,9 @@ class PlatformTest : public ::testing::Test {
     ASSERT_GE(fd, 0);
     ::close(fd);
     std::filesystem::resize_file(image_, 1 << 20);
-    platform_ = std::make_unique<Platform>(
-        PlatformContext{*memory_, ports_, mmio_, msi_, [this](std::uint32_t gsi) -> IrqLine& { return lines_[gsi]; }, end_,
-                        clock_, console_});
+    platform_ = std::make_unique<Platform>(PlatformContext{
+        *memory_, ports_, mmio_, msi_, [this](std::uint32_t gsi) -> IrqLine& { return lines_[gsi]; }, end_,
+        clock_, console_});
   }
   void TearDown() override {
     platform_.reset();
@@ -107,7 +107,8 @@ TEST_F(PlatformTest, SaysWhichSlotIsMissingItsImageAndHowToGiveAnother) {
   const auto added = platform_->add({"virtio_blk", "pci0/00:03.0", missing});
   ASSERT_FALSE(added);
   EXPECT_EQ(added.error().kind(), ErrorKind::kIo);
-  EXPECT_NE(added.error().to_string().find("--slot disk0=PATH"), std::string::npos) << added.error().to_string();
+  EXPECT_NE(added.error().to_string().find("--slot disk0=PATH"), std::string::npos)
+      << added.error().to_string();
 }
 
 TEST_F(PlatformTest, RefusesADiskWithoutABus) {

@@ -23,10 +23,18 @@ Manifest manifest_of(const std::vector<std::pair<std::string, std::string>>& dev
 
 // In the worst order there could be.
 const std::vector<std::pair<std::string, std::string>> kMachine = {
-    {"virtio_blk", "pci0/00:03.0"}, {"uart16550", "isa0/uart@3f8"}, {"pci_host", "pci0/00:00.0"},
-    {"kvm_clock", "system0/clock"}, {"i8254", "isa0/i8254@40"},      {"ioapic", "system0/ioapic"},
-    {"i8259", "isa0/i8259@20"},     {"lapic", "cpu1/lapic"},         {"lapic", "cpu0/lapic"},
-    {"x86_cpu", "cpu1"},            {"x86_cpu", "cpu0"},             {"cpu_profile", "cpus"},
+    {"virtio_blk", "pci0/00:03.0"},
+    {"uart16550", "isa0/uart@3f8"},
+    {"pci_host", "pci0/00:00.0"},
+    {"kvm_clock", "system0/clock"},
+    {"i8254", "isa0/i8254@40"},
+    {"ioapic", "system0/ioapic"},
+    {"i8259", "isa0/i8259@20"},
+    {"lapic", "cpu1/lapic"},
+    {"lapic", "cpu0/lapic"},
+    {"x86_cpu", "cpu1"},
+    {"x86_cpu", "cpu0"},
+    {"cpu_profile", "cpus"},
 };
 
 std::ptrdiff_t position(const std::vector<std::uint32_t>& order, std::uint32_t instance) {
@@ -39,7 +47,9 @@ TEST(RestoreEdges, BringAMachineInTheWorstOrderIntoOneThatKvmAccepts) {
   ASSERT_TRUE(validate(manifest));
   const std::vector<std::uint32_t> order = restore_order(manifest);
   ASSERT_EQ(order.size(), kMachine.size());
-  const auto before = [&](std::uint32_t a, std::uint32_t b) { return position(order, a) < position(order, b); };
+  const auto before = [&](std::uint32_t a, std::uint32_t b) {
+    return position(order, a) < position(order, b);
+  };
   EXPECT_TRUE(before(11, 10)) << "CPUID before the registers";
   EXPECT_TRUE(before(10, 8)) << "registers of cpu0 before its APIC";
   EXPECT_TRUE(before(9, 7)) << "registers of cpu1 before its APIC";
