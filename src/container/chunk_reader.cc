@@ -29,8 +29,9 @@ class OrderChecker {
   /// The sentence that says what is wrong with `header` at this place, or nothing.
   std::optional<std::string> next(const ChunkHeader& header) {
     if (header.sequence != count_++) {
-      return fmt::format("the chunk has sequence number {} in place {}; chunks are missing or in the wrong order",
-                         header.sequence, count_ - 1);
+      return fmt::format(
+          "the chunk has sequence number {} in place {}; chunks are missing or in the wrong order",
+          header.sequence, count_ - 1);
     }
     if (end_seen_ != (header.type == kChunkIndex)) {
       return end_seen_ ? "INDX and nothing else must follow END" : "INDX must follow END";
@@ -62,7 +63,8 @@ class OrderChecker {
  private:
   std::optional<std::string> needs_schema(const ChunkHeader& header) const {
     if (schema_ids_.count(header.schema_id) != 0) return std::nullopt;
-    return fmt::format("the chunk refers to schema {}, which no SCHM chunk before it holds", header.schema_id);
+    return fmt::format("the chunk refers to schema {}, which no SCHM chunk before it holds",
+                       header.schema_id);
   }
 
   std::uint32_t count_ = 0;
@@ -78,20 +80,25 @@ std::optional<std::string> wrong_geometry(const ChunkRecord& chunk, const FileHe
   if (header.body_size > 0) {
     const bool ram = header.type == kChunkFlatRam;
     const std::uint64_t alignment = ram ? std::uint64_t{1} << file_header.body_align_shift : kChunkAlignment;
-    if (chunk.body_offset() % alignment != 0) return fmt::format("the body does not begin at a multiple of {}", alignment);
+    if (chunk.body_offset() % alignment != 0)
+      return fmt::format("the body does not begin at a multiple of {}", alignment);
     const bool alignment_known = ram || header.type == kChunkSchema;
     if (alignment_known && header.gap >= alignment) {
-      return fmt::format("the gap of {} bytes is larger than the alignment of {} asks for", header.gap, alignment);
+      return fmt::format("the gap of {} bytes is larger than the alignment of {} asks for", header.gap,
+                         alignment);
     }
   }
   if (!is_container_chunk(header.type)) return std::nullopt;
   const bool wants_body = header.type == kChunkSchema || header.type == kChunkFlatRam;
   if (wants_body != (header.body_size > 0)) {
-    return wants_body ? "a chunk of this type has a body, this one has none" : "a chunk of this type has no body";
+    return wants_body ? "a chunk of this type has a body, this one has none"
+                      : "a chunk of this type has no body";
   }
-  if (header.has_leaves() != (header.type == kChunkFlatRam)) return "RAMF chunks, and no others of ours, have leaves";
+  if (header.has_leaves() != (header.type == kChunkFlatRam))
+    return "RAMF chunks, and no others of ours, have leaves";
   if (header.type == kChunkSchema && header.body_size > kMaxSchemaSize) {
-    return fmt::format("the schema of {} bytes is larger than the 1 MiB that the format allows", header.body_size);
+    return fmt::format("the schema of {} bytes is larger than the 1 MiB that the format allows",
+                       header.body_size);
   }
   return std::nullopt;
 }
@@ -117,7 +124,8 @@ Result<FileHeader> read_file_header(const File& file, std::uint64_t file_size) {
     if (*size == kFileHeaderFixedSize + kFeatureRecordSize * feature_count) {
       return cut_short(file, file_size, "inside its header");
     }
-    return in_file(Error(ErrorKind::kCorrupt, "the size of the header is wrong; the file is damaged").at_offset(12));
+    return in_file(
+        Error(ErrorKind::kCorrupt, "the size of the header is wrong; the file is damaged").at_offset(12));
   }
   bytes.resize(*size);
   VMSNAP_RETURN_IF_ERROR(file.read_at(0, bytes));
@@ -145,7 +153,9 @@ ChunkWalk walk_chunks(const File& file, std::uint64_t file_size, const FileHeade
     auto decoded = decode_chunk_header(bytes, seed, offset);
     if (!decoded) return stop(std::move(decoded).error());
     ChunkRecord chunk{*decoded, offset, 0};
-    const auto refuse = [&](std::string sentence) { return stop(corrupt(file, chunk, offset, std::move(sentence))); };
+    const auto refuse = [&](std::string sentence) {
+      return stop(corrupt(file, chunk, offset, std::move(sentence)));
+    };
     if (auto wrong = order.next(chunk.header)) return refuse(std::move(*wrong));
     if (chunk.header.sequence >= kMaxChunkCount) {
       return refuse(fmt::format("a snapshot cannot have more than {} chunks", kMaxChunkCount));
@@ -172,7 +182,8 @@ Result<void> check_zero(const File& file, std::uint64_t begin, std::uint64_t end
       piece.resize(std::min<std::uint64_t>(kPieceSize, data->end - begin));
       VMSNAP_RETURN_IF_ERROR(file.read_at(begin, piece));
       if (is_all_zero(piece)) continue;
-      const auto first = std::find_if(piece.begin(), piece.end(), [](std::byte b) { return b != std::byte{0}; });
+      const auto first =
+          std::find_if(piece.begin(), piece.end(), [](std::byte b) { return b != std::byte{0}; });
       return Error(ErrorKind::kCorrupt, "a byte that must be zero is not; the file is damaged")
           .in_file(file.name())
           .at_offset(begin + static_cast<std::uint64_t>(first - piece.begin()));
@@ -190,7 +201,8 @@ Result<ChunkReader> ChunkReader::open(File file) {
   if (left < kFooterSize) return cut_short(file, file_size, "before its footer");
   if (left > kFooterSize) {
     return Error(ErrorKind::kCorrupt, fmt::format("{} bytes follow the end of the snapshot; something was "
-                                                  "appended to the file", left - kFooterSize))
+                                                  "appended to the file",
+                                                  left - kFooterSize))
         .in_file(file.name())
         .at_offset(walk.end + kFooterSize);
   }
@@ -200,7 +212,8 @@ Result<ChunkReader> ChunkReader::open(File file) {
   if (!footer) return std::move(std::move(footer).error().in_file(file.name()).at_offset(walk.end));
   if (footer->file_size != file_size || footer->index_offset != walk.chunks.back().offset ||
       footer->chunk_count != walk.chunks.size()) {
-    return Error(ErrorKind::kCorrupt, "the footer and the chunks differ; the file was changed after it was written")
+    return Error(ErrorKind::kCorrupt,
+                 "the footer and the chunks differ; the file was changed after it was written")
         .in_file(file.name())
         .at_offset(walk.end);
   }
@@ -232,8 +245,9 @@ Result<void> ChunkReader::load_index() {
   }
   for (std::size_t i = 0; i < lines->size(); ++i) {
     const ChunkRecord& chunk = chunks_[i];
-    const IndexLine walked{chunk.offset,          chunk.end - chunk.offset,  (*lines)[i].digest, chunk.header.type,
-                           chunk.header.instance, chunk.header.schema_id, chunk.header.flags};
+    const IndexLine walked{chunk.offset,      chunk.end - chunk.offset, (*lines)[i].digest,
+                           chunk.header.type, chunk.header.instance,    chunk.header.schema_id,
+                           chunk.header.flags};
     if ((*lines)[i] != walked) {
       return corrupt(file_, index, index.meta_offset(),
                      fmt::format("the index disagrees with the header of chunk {}", chunk.name()));
@@ -257,9 +271,10 @@ Result<ByteVector> ChunkReader::body(const ChunkRecord& chunk, std::uint64_t lim
     return Error(ErrorKind::kInvalidState, "a body with leaves is not read whole").in_chunk(chunk.name());
   }
   if (chunk.header.body_size > limit) {
-    return at_chunk(Error(ErrorKind::kLimitExceeded, fmt::format("the body of {} bytes is larger than the {} expected",
-                                                                 chunk.header.body_size, limit)),
-                    file_, chunk, chunk.body_offset());
+    return at_chunk(
+        Error(ErrorKind::kLimitExceeded, fmt::format("the body of {} bytes is larger than the {} expected",
+                                                     chunk.header.body_size, limit)),
+        file_, chunk, chunk.body_offset());
   }
   ByteVector bytes(chunk.header.body_size);
   VMSNAP_RETURN_IF_ERROR(file_.read_at(chunk.body_offset(), bytes));
@@ -282,8 +297,9 @@ Result<void> ChunkReader::check_metas() const {
     if (chunk.header.type != kChunkEnd) hasher.add(digest);
   }
   if (hasher.root() != footer_.root) {
-    return Error(ErrorKind::kCorrupt, "the digests of the chunks do not give the root; the file was changed after "
-                                      "it was written")
+    return Error(ErrorKind::kCorrupt,
+                 "the digests of the chunks do not give the root; the file was changed after "
+                 "it was written")
         .in_file(file_.name())
         .at_offset(file_size() - kFooterSize);
   }
@@ -302,7 +318,8 @@ Result<void> ChunkReader::check_padding(const ChunkRecord& chunk) const {
 
 Result<void> ChunkReader::check_body(const ChunkRecord& chunk) const {
   if (chunk.header.has_leaves()) {
-    return Error(ErrorKind::kInvalidState, "a body with leaves is verified by its leaves").in_chunk(chunk.name());
+    return Error(ErrorKind::kInvalidState, "a body with leaves is verified by its leaves")
+        .in_chunk(chunk.name());
   }
   Xxh3Stream stream;
   ByteVector piece;

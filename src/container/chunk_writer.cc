@@ -12,7 +12,10 @@
 namespace vmsnap {
 
 ChunkWriter::ChunkWriter(const File& file, FileHeader header)
-    : file_(&file), header_(std::move(header)), seed_(header_.hash_seed()), position_(header_.encoded_size()) {}
+    : file_(&file),
+      header_(std::move(header)),
+      seed_(header_.hash_seed()),
+      position_(header_.encoded_size()) {}
 
 Result<ChunkWriter> ChunkWriter::begin(const File& file, const FileHeader& header) {
   ChunkWriter writer(file, header);
@@ -29,15 +32,18 @@ Result<ChunkHeader> ChunkWriter::next_header(const ChunkSpec& spec, std::size_t 
   header.instance = spec.instance;
   const auto name = [&] { return chunk_name(spec.type, header.sequence); };
   if (reserved_) {
-    return Error(ErrorKind::kInternal, "a reserved chunk was not committed before the next call").in_chunk(name());
+    return Error(ErrorKind::kInternal, "a reserved chunk was not committed before the next call")
+        .in_chunk(name());
   }
-  if (!spec.type.is_printable() || (spec.schema_id == 0) != (spec.type == kChunkSchema) || unsupported_flags(header)) {
+  if (!spec.type.is_printable() || (spec.schema_id == 0) != (spec.type == kChunkSchema) ||
+      unsupported_flags(header)) {
     return Error(ErrorKind::kUsage, "type, flags or schema id of the chunk are not what the format allows")
         .in_chunk(name());
   }
   if (meta_size > kMaxMetaSize) {
     return Error(ErrorKind::kLimitExceeded,
-                 fmt::format("the meta of {} bytes is larger than the 16 MiB that the format allows", meta_size))
+                 fmt::format("the meta of {} bytes is larger than the 16 MiB that the format allows",
+                             meta_size))
         .in_chunk(name());
   }
   if (index_.size() >= kMaxChunkCount) {
@@ -66,8 +72,9 @@ Result<void> ChunkWriter::write_head(const ChunkHeader& header, std::uint64_t of
 Result<void> ChunkWriter::append(const ChunkSpec& spec, ByteView meta, ByteView body) {
   if (!body.empty()) {
     if (meta.size() > kMaxMetaSize) return next_header(spec, meta.size()).error();
-    VMSNAP_ASSIGN_OR_RETURN(const ChunkReservation reservation,
-                            reserve(spec, static_cast<std::uint32_t>(meta.size()), body.size(), kChunkAlignment));
+    VMSNAP_ASSIGN_OR_RETURN(
+        const ChunkReservation reservation,
+        reserve(spec, static_cast<std::uint32_t>(meta.size()), body.size(), kChunkAlignment));
     // Gap and padding stay unwritten: the next chunk grows the file past them, and they read as zero.
     VMSNAP_RETURN_IF_ERROR(file_->write_at(reservation.body_offset, body));
     return commit(reservation, meta, xxh3_64(body));
@@ -100,7 +107,8 @@ Result<ChunkReservation> ChunkWriter::reserve(const ChunkSpec& spec, std::uint32
   return ChunkReservation{header, position_, *body_offset};
 }
 
-Result<void> ChunkWriter::commit(const ChunkReservation& reservation, ByteView meta, std::uint64_t body_hash) {
+Result<void> ChunkWriter::commit(const ChunkReservation& reservation, ByteView meta,
+                                 std::uint64_t body_hash) {
   ChunkHeader header = reservation.header;
   if (!reserved_ || reservation.offset != position_ || meta.size() != header.meta_size) {
     return Error(ErrorKind::kInternal, "the meta has another size than was reserved for it")

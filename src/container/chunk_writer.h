@@ -38,8 +38,8 @@ struct WrittenFile {
   std::uint32_t chunk_count = 0;  // END and INDX included
 };
 
-/// Writes one snapshot into an empty file. Calls: begin(), then append() or reserve()+commit() for each chunk,
-/// then finish(). After an error the file is unusable and must be thrown away. Not thread-safe.
+/// Writes one snapshot into an empty file. Calls: begin(), then append() or reserve()+commit() for each
+/// chunk, then finish(). After an error the file is unusable and must be thrown away. Not thread-safe.
 ///
 /// The order of chunk types and what is in a meta are the caller's affair; sequence numbers, hashes, gaps,
 /// padding, END, INDX and footer are the writer's.
@@ -61,7 +61,8 @@ class ChunkWriter {
                                                  std::uint64_t body_size, std::uint64_t alignment);
   /// Writes header and meta of a reserved chunk. `body_hash` as the chunk's flags demand. Errors: Io;
   /// Internal (the meta has another size than reserved).
-  [[nodiscard]] Result<void> commit(const ChunkReservation& reservation, ByteView meta, std::uint64_t body_hash);
+  [[nodiscard]] Result<void> commit(const ChunkReservation& reservation, ByteView meta,
+                                    std::uint64_t body_hash);
 
   /// Writes END, INDX (with the ids of their schemas) and the footer. Does not sync. Errors: as append().
   [[nodiscard]] Result<WrittenFile> finish(std::uint32_t end_schema_id, std::uint32_t index_schema_id);

@@ -26,7 +26,8 @@ template <typename Root>
     return Error(ErrorKind::kCorrupt, "the meta is not a FlatBuffer of the chunk's type");
   }
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(meta.data());
-  const auto max_tables = static_cast<flatbuffers::uoffset_t>(std::min<std::size_t>(8 * meta.size(), 200'000));
+  const auto max_tables =
+      static_cast<flatbuffers::uoffset_t>(std::min<std::size_t>(8 * meta.size(), 200'000));
   flatbuffers::Verifier verifier(bytes, meta.size(), 32, max_tables);
   if (!verifier.VerifyBuffer<Root>(nullptr)) {
     return Error(ErrorKind::kCorrupt, "the meta is not a sound FlatBuffer of the chunk's schema");

@@ -14,7 +14,8 @@ constexpr std::size_t kDigestSize = sizeof(Digest128::bytes);
 
 ByteVector encode(const EndMeta& end) {
   flatbuffers::FlatBufferBuilder builder(128);
-  const auto root = builder.CreateVector(reinterpret_cast<const std::uint8_t*>(end.root.bytes.data()), kDigestSize);
+  const auto root =
+      builder.CreateVector(reinterpret_cast<const std::uint8_t*>(end.root.bytes.data()), kDigestSize);
   schema::FinishEndBuffer(builder, schema::CreateEnd(builder, end.chunk_count, root));
   return take_bytes(builder);
 }
@@ -26,7 +27,8 @@ ByteVector encode_index(std::span<const IndexLine> lines) {
   for (const IndexLine& line : lines) {
     const flatbuffers::span<const std::uint8_t, kDigestSize> digest(
         reinterpret_cast<const std::uint8_t*>(line.digest.bytes.data()), kDigestSize);
-    entries.emplace_back(line.offset, line.size, digest, line.type.value(), line.instance, line.schema_id, line.flags);
+    entries.emplace_back(line.offset, line.size, digest, line.type.value(), line.instance, line.schema_id,
+                         line.flags);
   }
   schema::FinishIndexBuffer(builder, schema::CreateIndexDirect(builder, &entries));
   return take_bytes(builder);
@@ -47,7 +49,7 @@ Result<std::vector<IndexLine>> decode_index(ByteView meta) {
   std::vector<IndexLine> lines;
   lines.reserve(index->entries()->size());
   for (const schema::IndexEntry* entry : *index->entries()) {
-    IndexLine line{entry->offset(), entry->size(),       {}, FourCc(entry->type()), entry->instance(),
+    IndexLine line{entry->offset(),    entry->size(), {}, FourCc(entry->type()), entry->instance(),
                    entry->schema_id(), entry->flags()};
     std::memcpy(line.digest.bytes.data(), entry->digest()->data(), kDigestSize);
     lines.push_back(line);

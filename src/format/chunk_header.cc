@@ -57,7 +57,8 @@ Result<ChunkHeader> decode_chunk_header(ByteView bytes, std::uint64_t seed, std:
     return Error(ErrorKind::kInternal, "a chunk header was not given whole").at_offset(offset);
   }
   if (load_le<std::uint32_t>(bytes, kSyncAt) != kChunkSync) {
-    if (is_all_zero(bytes)) return corrupt("there are zeros where a chunk header belongs; the file is damaged");
+    if (is_all_zero(bytes))
+      return corrupt("there are zeros where a chunk header belongs; the file is damaged");
     return corrupt("there is no chunk header where one belongs; the file is damaged");
   }
   if (load_le<std::uint64_t>(bytes, kHashAt) != header_hash(bytes, seed, offset)) {
@@ -97,28 +98,33 @@ Result<ChunkHeader> decode_chunk_header(ByteView bytes, std::uint64_t seed, std:
 std::optional<Error> unsupported_flags(const ChunkHeader& header) {
   if (header.codec() != kCodecNone) {
     return Error(ErrorKind::kUnsupported,
-                 fmt::format("the body of the chunk is encoded with codec {}{}, which this build does not support; "
-                             "use a newer version",
-                             header.codec(), header.codec() == 1 ? " (lz4)" : ""))
+                 fmt::format(
+                     "the body of the chunk is encoded with codec {}{}, which this build does not support; "
+                     "use a newer version",
+                     header.codec(), header.codec() == 1 ? " (lz4)" : ""))
         .in_chunk(chunk_name(header.type, header.sequence));
   }
   if ((header.flags & ~(kChunkKnownFlags | kChunkCodecMask)) != 0) {
     return Error(ErrorKind::kUnsupported,
-                 fmt::format("the chunk has flags {:#x}, of which this build knows {:#x} only; use a newer version",
-                             header.flags, kChunkKnownFlags))
+                 fmt::format(
+                     "the chunk has flags {:#x}, of which this build knows {:#x} only; use a newer version",
+                     header.flags, kChunkKnownFlags))
         .in_chunk(chunk_name(header.type, header.sequence));
   }
   return std::nullopt;
 }
 
 std::optional<std::uint64_t> chunk_end(const ChunkHeader& header, std::uint64_t offset) {
-  const auto head = checked_add<std::uint64_t>(offset, kChunkHeaderSize + std::uint64_t{header.meta_size} + header.gap);
+  const auto head =
+      checked_add<std::uint64_t>(offset, kChunkHeaderSize + std::uint64_t{header.meta_size} + header.gap);
   if (!head) return std::nullopt;
   const auto body = checked_add(*head, header.body_size);
   if (!body) return std::nullopt;
   return checked_align_up(*body, kChunkAlignment);
 }
 
-std::string chunk_name(FourCc type, std::uint32_t sequence) { return fmt::format("{}#{}", type.to_string(), sequence); }
+std::string chunk_name(FourCc type, std::uint32_t sequence) {
+  return fmt::format("{}#{}", type.to_string(), sequence);
+}
 
 }  // namespace vmsnap

@@ -52,7 +52,8 @@ using EncodedChunkHeader = std::array<std::byte, kChunkHeaderSize>;
 
 /// Decodes kChunkHeaderSize bytes found at `offset`. Checks the hash and everything that needs no other
 /// bytes of the file; unknown flags are not judged (see unsupported_flags). Errors: Corrupt, with the offset.
-[[nodiscard]] Result<ChunkHeader> decode_chunk_header(ByteView bytes, std::uint64_t seed, std::uint64_t offset);
+[[nodiscard]] Result<ChunkHeader> decode_chunk_header(ByteView bytes, std::uint64_t seed,
+                                                      std::uint64_t offset);
 
 /// The Unsupported error for flags or a codec that this build does not know; nullopt when it knows all.
 [[nodiscard]] std::optional<Error> unsupported_flags(const ChunkHeader& header);

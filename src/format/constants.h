@@ -16,7 +16,8 @@ inline constexpr std::uint16_t kFormatMinor = 0;
 inline constexpr std::size_t kFileHeaderFixedSize = 128;
 inline constexpr std::size_t kFeatureRecordSize = 64;
 inline constexpr std::size_t kMaxFeatureCount = 128;
-inline constexpr std::size_t kMaxFileHeaderSize = kFileHeaderFixedSize + kFeatureRecordSize * kMaxFeatureCount;
+inline constexpr std::size_t kMaxFileHeaderSize =
+    kFileHeaderFixedSize + kFeatureRecordSize * kMaxFeatureCount;
 inline constexpr std::size_t kChunkHeaderSize = 64;
 inline constexpr std::size_t kFooterSize = 64;
 

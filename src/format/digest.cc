@@ -28,10 +28,16 @@ std::uint64_t zero_hash(std::uint64_t size) {
   return stream.digest_64();
 }
 
-RootHasher::RootHasher(const Uuid& uuid) { stream_.update(uuid.bytes); }
+RootHasher::RootHasher(const Uuid& uuid) {
+  stream_.update(uuid.bytes);
+}
 
-void RootHasher::add(const Digest128& digest) { stream_.update(digest.bytes); }
+void RootHasher::add(const Digest128& digest) {
+  stream_.update(digest.bytes);
+}
 
-Digest128 RootHasher::root() const { return stream_.digest_128(); }
+Digest128 RootHasher::root() const {
+  return stream_.digest_128();
+}
 
 }  // namespace vmsnap

@@ -16,12 +16,14 @@ constexpr std::array<RegisteredFeature, 4> kRegistered = {{
 
 }  // namespace
 
-std::span<const RegisteredFeature> registered_features() { return kRegistered; }
+std::span<const RegisteredFeature> registered_features() {
+  return kRegistered;
+}
 
 const RegisteredFeature* find_registered_feature(FeatureKind kind, std::uint8_t bit) {
-  const auto found = std::find_if(kRegistered.begin(), kRegistered.end(), [&](const RegisteredFeature& feature) {
-    return feature.kind == kind && feature.bit == bit;
-  });
+  const auto found = std::find_if(
+      kRegistered.begin(), kRegistered.end(),
+      [&](const RegisteredFeature& feature) { return feature.kind == kind && feature.bit == bit; });
   return found == kRegistered.end() ? nullptr : &*found;
 }
 

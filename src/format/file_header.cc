@@ -48,7 +48,8 @@ bool starts_with(ByteView bytes, std::initializer_list<unsigned> pattern) {
 
 // The magic is made to be changed by the usual ways to mistreat a binary file.
 Error wrong_magic(ByteView first) {
-  if (starts_with(first, {0x8F, 'V', 'M', 'S', 0x0A}) || starts_with(first, {0x8F, 'V', 'M', 'S', 0x0D, 0x0D}) ||
+  if (starts_with(first, {0x8F, 'V', 'M', 'S', 0x0A}) ||
+      starts_with(first, {0x8F, 'V', 'M', 'S', 0x0D, 0x0D}) ||
       starts_with(first, {0x8F, 'V', 'M', 'S', 0x0D, 0x0A, 0x1A, 0x0D})) {
     return corrupt("line ends were converted on the way here; copy the snapshot again in binary mode", 0);
   }
@@ -70,7 +71,8 @@ Result<Feature> decode_feature(ByteView record, std::size_t offset) {
   Feature feature{static_cast<FeatureKind>(kind), bit,
                   std::string(reinterpret_cast<const char*>(field.data()),
                               static_cast<std::size_t>(end - field.begin()))};
-  if (!is_feature_name(feature.name) || !std::all_of(end, field.end(), [](std::byte b) { return b == std::byte{0}; })) {
+  if (!is_feature_name(feature.name) ||
+      !std::all_of(end, field.end(), [](std::byte b) { return b == std::byte{0}; })) {
     return corrupt("the name of the feature is malformed", offset + kFeatureNameAt);
   }
   return feature;
@@ -81,8 +83,8 @@ Result<std::vector<Feature>> decode_features(ByteView bytes) {
   std::uint64_t masks[2] = {0, 0};
   for (std::size_t at = kFileHeaderFixedSize; at < bytes.size(); at += kFeatureRecordSize) {
     VMSNAP_ASSIGN_OR_RETURN(Feature feature, decode_feature(bytes.subspan(at, kFeatureRecordSize), at));
-    if (!features.empty() && std::pair(features.back().kind, features.back().bit) >=
-                                 std::pair(feature.kind, feature.bit)) {
+    if (!features.empty() &&
+        std::pair(features.back().kind, features.back().bit) >= std::pair(feature.kind, feature.bit)) {
       return corrupt("the feature records are not in order of kind and bit", at);
     }
     masks[static_cast<std::size_t>(feature.kind)] |= std::uint64_t{1} << feature.bit;
@@ -102,16 +104,18 @@ Result<void> check_supported(const FileHeader& header) {
     if (feature.kind != FeatureKind::kIncompatible) continue;
     const RegisteredFeature* known = find_registered_feature(feature.kind, feature.bit);
     if (known != nullptr && known->supported) continue;
-    return Error(ErrorKind::kUnsupported,
-                 fmt::format("the snapshot uses the feature \"{}\" (incompatible bit {}), which this build does "
-                             "not support; use a newer version",
-                             feature.name, feature.bit));
+    return Error(
+        ErrorKind::kUnsupported,
+        fmt::format("the snapshot uses the feature \"{}\" (incompatible bit {}), which this build does "
+                    "not support; use a newer version",
+                    feature.name, feature.bit));
   }
   if (header.digest_algorithm != kDigestXxh3) {
-    return Error(ErrorKind::kUnsupported,
-                 fmt::format("the snapshot uses digest algorithm {}, which this build does not support; use a "
-                             "newer version",
-                             header.digest_algorithm))
+    return Error(
+               ErrorKind::kUnsupported,
+               fmt::format("the snapshot uses digest algorithm {}, which this build does not support; use a "
+                           "newer version",
+                           header.digest_algorithm))
         .at_offset(kDigestAlgorithmAt);
   }
   if (header.page_shift != kPageShift) {
@@ -131,7 +135,8 @@ std::uint64_t FileHeader::hash_seed() const {
 
 ByteVector encode(const FileHeader& header) {
   ByteVector bytes(header.encoded_size());
-  std::transform(kFileMagic.begin(), kFileMagic.end(), bytes.begin(), [](std::uint8_t b) { return std::byte{b}; });
+  std::transform(kFileMagic.begin(), kFileMagic.end(), bytes.begin(),
+                 [](std::uint8_t b) { return std::byte{b}; });
   store_le(MutableByteView(bytes), kMajorAt, header.major);
   store_le(MutableByteView(bytes), kMinorAt, header.minor);
   store_le(MutableByteView(bytes), kHeaderSizeAt, static_cast<std::uint32_t>(bytes.size()));
@@ -148,7 +153,8 @@ ByteVector encode(const FileHeader& header) {
     store_le(MutableByteView(bytes), at, static_cast<std::uint8_t>(feature.kind));
     store_le(MutableByteView(bytes), at + 1, feature.bit);
     const ByteView name = as_byte_view(feature.name);
-    std::copy_n(name.begin(), std::min(name.size(), kFeatureNameSize - 1), bytes.begin() + at + kFeatureNameAt);
+    std::copy_n(name.begin(), std::min(name.size(), kFeatureNameSize - 1),
+                bytes.begin() + at + kFeatureNameAt);
     at += kFeatureRecordSize;
   }
   store_le(MutableByteView(bytes), kIncompatibleAt, masks[0]);
@@ -165,7 +171,8 @@ Result<std::uint32_t> file_header_size(ByteView first) {
   }
   if (first.size() < kFileHeaderFixedSize) {
     return Error(ErrorKind::kTruncated,
-                 fmt::format("the file ends after {} bytes, inside its header; the copy is incomplete", first.size()))
+                 fmt::format("the file ends after {} bytes, inside its header; the copy is incomplete",
+                             first.size()))
         .at_offset(first.size());
   }
   const auto size = load_le<std::uint32_t>(first, kHeaderSizeAt);
@@ -189,9 +196,10 @@ Result<FileHeader> decode_file_header(ByteView bytes) {
   header.minor = load_le<std::uint16_t>(bytes, kMinorAt);
   if (header.major != kFormatMajor) {
     return Error(ErrorKind::kUnsupported,
-                 fmt::format("the snapshot has format version {}.{}, this build reads version {}; use a matching "
-                             "version",
-                             header.major, header.minor, kFormatMajor))
+                 fmt::format(
+                     "the snapshot has format version {}.{}, this build reads version {}; use a matching "
+                     "version",
+                     header.major, header.minor, kFormatMajor))
         .at_offset(kMajorAt);
   }
   std::copy_n(bytes.begin() + kUuidAt, header.uuid.bytes.size(), header.uuid.bytes.begin());

@@ -18,7 +18,8 @@ constexpr std::size_t kHashAt = 56;
 EncodedFooter encode(const Footer& footer, std::uint64_t seed) {
   EncodedFooter bytes{};
   const MutableByteView view(bytes);
-  std::transform(kFooterMagic.begin(), kFooterMagic.end(), bytes.begin(), [](std::uint8_t b) { return std::byte{b}; });
+  std::transform(kFooterMagic.begin(), kFooterMagic.end(), bytes.begin(),
+                 [](std::uint8_t b) { return std::byte{b}; });
   std::copy(footer.root.bytes.begin(), footer.root.bytes.end(), bytes.begin() + kRootAt);
   store_le(view, kIndexOffsetAt, footer.index_offset);
   store_le(view, kFileSizeAt, footer.file_size);

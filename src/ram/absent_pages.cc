@@ -15,7 +15,9 @@ constexpr std::uint64_t kWindowPages = 8192;
 constexpr std::uint64_t kPresent = std::uint64_t{1} << 63;
 constexpr std::uint64_t kSwapped = std::uint64_t{1} << 62;
 
-std::uint64_t page_of(const std::byte* address) { return reinterpret_cast<std::uintptr_t>(address) >> kPageShift; }
+std::uint64_t page_of(const std::byte* address) {
+  return reinterpret_cast<std::uintptr_t>(address) >> kPageShift;
+}
 
 }  // namespace
 
@@ -25,8 +27,8 @@ bool AbsentPages::load(std::uint64_t first_page, std::uint64_t end_page) {
   entries_.resize(std::min(kWindowPages, end_page - first_page));
   first_page_ = first_page;
   const std::size_t wanted = entries_.size() * sizeof entries_[0];
-  const ssize_t count = ::pread(pagemap_.get(), entries_.data(), wanted,
-                                static_cast<off_t>(first_page * sizeof entries_[0]));
+  const ssize_t count =
+      ::pread(pagemap_.get(), entries_.data(), wanted, static_cast<off_t>(first_page * sizeof entries_[0]));
   if (count == static_cast<ssize_t>(wanted)) return true;
   entries_.clear();
   pagemap_.reset();

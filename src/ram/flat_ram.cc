@@ -13,8 +13,9 @@ Result<std::uint8_t> choose_extent_shift(std::uint64_t segment_size) {
   for (std::uint8_t shift = kMinExtentShift; shift <= kMaxExtentShift; ++shift) {
     if (extent_count(segment_size, shift) <= kMaxLeafCount) return shift;
   }
-  return Error(ErrorKind::kLimitExceeded,
-               fmt::format("a memory segment of {} bytes is larger than the format can describe", segment_size));
+  return Error(
+      ErrorKind::kLimitExceeded,
+      fmt::format("a memory segment of {} bytes is larger than the format can describe", segment_size));
 }
 
 std::uint64_t extent_count(std::uint64_t segment_size, std::uint8_t extent_shift) {
@@ -26,8 +27,9 @@ ByteVector encode(const FlatRamMeta& meta) {
   flatbuffers::FlatBufferBuilder builder(128 + meta.leaves.size() * sizeof(std::uint64_t));
   // Every field is present whatever its value, so that the size is known before the values are.
   builder.ForceDefaults(true);
-  schema::FinishFlatRamBuffer(builder, schema::CreateFlatRam(builder, meta.segment, meta.extent_shift, meta.data_bytes,
-                                                             builder.CreateVector(meta.leaves)));
+  schema::FinishFlatRamBuffer(builder,
+                              schema::CreateFlatRam(builder, meta.segment, meta.extent_shift, meta.data_bytes,
+                                                    builder.CreateVector(meta.leaves)));
   return take_bytes(builder);
 }
 
@@ -35,8 +37,8 @@ Result<FlatRamMeta> decode_flat_ram(ByteView meta, std::uint64_t segment_size) {
   VMSNAP_ASSIGN_OR_RETURN(const auto* ram, verified_root<schema::FlatRam>(meta, kChunkFlatRam));
   FlatRamMeta result{ram->segment(), ram->extent_shift(), ram->data_bytes(), {}};
   if (result.extent_shift < kMinExtentShift || result.extent_shift > kMaxExtentShift) {
-    return Error(ErrorKind::kCorrupt, fmt::format("the extent size 2^{} is outside 2^{}..2^{}", result.extent_shift,
-                                                  kMinExtentShift, kMaxExtentShift))
+    return Error(ErrorKind::kCorrupt, fmt::format("the extent size 2^{} is outside 2^{}..2^{}",
+                                                  result.extent_shift, kMinExtentShift, kMaxExtentShift))
         .in_field("extent_shift");
   }
   const std::uint64_t wanted = extent_count(segment_size, result.extent_shift);

@@ -16,9 +16,10 @@ constexpr std::uint64_t kPieceSize = 256u << 10;
 
 Error bad_extent(const ChunkRecord& chunk, std::uint64_t begin, std::uint64_t size) {
   return Error(ErrorKind::kCorrupt,
-               fmt::format("{} bytes of guest memory from {:#x} of segment {} do not match their hash; the file is "
-                           "damaged",
-                           size, begin, chunk.header.instance))
+               fmt::format(
+                   "{} bytes of guest memory from {:#x} of segment {} do not match their hash; the file is "
+                   "damaged",
+                   size, begin, chunk.header.instance))
       .at_offset(chunk.body_offset() + begin)
       .in_chunk(chunk.name());
 }
@@ -54,7 +55,8 @@ class ExtentVerifier {
       } else {
         VMSNAP_ASSIGN_OR_RETURN(leaf, hash_from_file(body + begin, body + end));
       }
-      if (leaf != meta_.leaves[i]) return std::move(bad_extent(chunk_, begin, end - begin).in_file(file_.name()));
+      if (leaf != meta_.leaves[i])
+        return std::move(bad_extent(chunk_, begin, end - begin).in_file(file_.name()));
     }
     return {};
   }
@@ -90,12 +92,14 @@ Result<FlatRamMeta> read_flat_ram_meta(const ChunkReader& reader, const ChunkRec
   auto meta = decode_flat_ram(bytes, chunk.header.body_size);
   if (!meta) return at_chunk(std::move(meta).error());
   if (meta->segment != chunk.header.instance) {
-    return at_chunk(Error(ErrorKind::kCorrupt, fmt::format("the meta belongs to segment {}, the chunk to segment {}",
-                                                           meta->segment, chunk.header.instance))
-                        .in_field("segment"));
+    return at_chunk(
+        Error(ErrorKind::kCorrupt, fmt::format("the meta belongs to segment {}, the chunk to segment {}",
+                                               meta->segment, chunk.header.instance))
+            .in_field("segment"));
   }
   if (leaves_hash(meta->leaves) != chunk.header.body_hash) {
-    return at_chunk(Error(ErrorKind::kCorrupt, "the leaves do not match the body hash of the chunk").in_field("leaves"));
+    return at_chunk(
+        Error(ErrorKind::kCorrupt, "the leaves do not match the body hash of the chunk").in_field("leaves"));
   }
   return meta;
 }
@@ -103,7 +107,8 @@ Result<FlatRamMeta> read_flat_ram_meta(const ChunkReader& reader, const ChunkRec
 Result<Mapping> map_flat_ram(const ChunkReader& reader, const ChunkRecord& chunk) {
   VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t size, reader.file().size());
   if (size < chunk.body_end()) {
-    return Error(ErrorKind::kTruncated, "the file became shorter since it was opened; do not change snapshots in place")
+    return Error(ErrorKind::kTruncated,
+                 "the file became shorter since it was opened; do not change snapshots in place")
         .in_file(reader.file().name())
         .at_offset(size)
         .in_chunk(chunk.name());
@@ -144,7 +149,8 @@ Result<void> verify_extent(const ChunkRecord& chunk, const FlatRamMeta& meta, By
   }
   const std::uint64_t index = segment_offset >> meta.extent_shift;
   const std::uint64_t begin = index << meta.extent_shift;
-  const std::uint64_t size = std::min<std::uint64_t>(mapping.size() - begin, std::uint64_t{1} << meta.extent_shift);
+  const std::uint64_t size =
+      std::min<std::uint64_t>(mapping.size() - begin, std::uint64_t{1} << meta.extent_shift);
   if (xxh3_64(mapping.subspan(begin, size)) != meta.leaves[index]) return bad_extent(chunk, begin, size);
   return {};
 }

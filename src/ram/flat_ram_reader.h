@@ -17,15 +17,15 @@ namespace vmsnap {
 /// Errors: Io, Corrupt, LimitExceeded.
 [[nodiscard]] Result<FlatRamMeta> read_flat_ram_meta(const ChunkReader& reader, const ChunkRecord& chunk);
 
-/// Maps the body of a RAMF chunk: private, writable, nothing is read. The mapping outlives the reader. As long
-/// as it lives nobody may shorten the file: touching what is gone kills the process.
-/// Errors: Io; Truncated (the file became shorter since it was opened).
+/// Maps the body of a RAMF chunk: private, writable, nothing is read. The mapping outlives the reader. As
+/// long as it lives nobody may shorten the file: touching what is gone kills the process. Errors: Io;
+/// Truncated (the file became shorter since it was opened).
 [[nodiscard]] Result<Mapping> map_flat_ram(const ChunkReader& reader, const ChunkRecord& chunk);
 
 /// Verifies every extent of the body. Extents that are holes of the file are compared without being read.
-/// `mapping`, when not empty, is the unmodified result of map_flat_ram() and is hashed in place; otherwise the
-/// file is read piecewise. `threads` is 1 or more. Errors: Io; Corrupt with the offset of the first extent
-/// that does not verify.
+/// `mapping`, when not empty, is the unmodified result of map_flat_ram() and is hashed in place; otherwise
+/// the file is read piecewise. `threads` is 1 or more. Errors: Io; Corrupt with the offset of the first
+/// extent that does not verify.
 [[nodiscard]] Result<void> verify_flat_ram(const ChunkReader& reader, const ChunkRecord& chunk,
                                            const FlatRamMeta& meta, ByteView mapping, unsigned threads = 1);
 

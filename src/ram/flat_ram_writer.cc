@@ -58,7 +58,8 @@ class RunWriter {
 
 class SegmentWriter {
  public:
-  SegmentWriter(const File& file, std::uint64_t body_offset, const RamSource& source, std::uint8_t extent_shift)
+  SegmentWriter(const File& file, std::uint64_t body_offset, const RamSource& source,
+                std::uint8_t extent_shift)
       : source_(source),
         extent_size_(std::uint64_t{1} << extent_shift),
         zero_leaf_(zero_hash(extent_size_)),
@@ -117,8 +118,8 @@ Result<WrittenRam> write_flat_ram(ChunkWriter& writer, std::uint32_t schema_id, 
   const std::uint64_t size = source.bytes.size();
   const bool aligned = reinterpret_cast<std::uintptr_t>(source.bytes.data()) % kPageSize == 0;
   if (size == 0 || size % kPageSize != 0 || (source.private_anonymous && !aligned)) {
-    return Error(ErrorKind::kUsage, fmt::format("memory segment {} of {} bytes does not consist of whole pages",
-                                                segment, size));
+    return Error(ErrorKind::kUsage,
+                 fmt::format("memory segment {} of {} bytes does not consist of whole pages", segment, size));
   }
   VMSNAP_ASSIGN_OR_RETURN(const std::uint8_t extent_shift, choose_extent_shift(size));
   FlatRamMeta meta{segment, extent_shift, 0, {}};

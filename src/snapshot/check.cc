@@ -16,37 +16,42 @@ void look_at_mode(const File& file, CheckReport& report) {
   if (others == 0) return;
   report.findings.push_back(
       {Finding::Code::kFileMode,
-       fmt::format("the file has mode {:04o}: others than its owner have access to the guest's memory; a snapshot "
-                   "should have mode 0600",
-                   status.st_mode & 07777)});
+       fmt::format(
+           "the file has mode {:04o}: others than its owner have access to the guest's memory; a snapshot "
+           "should have mode 0600",
+           status.st_mode & 07777)});
 }
 
 void look_at_features(const FileHeader& header, CheckReport& report) {
   if (header.minor > kFormatMinor) {
-    report.findings.push_back({Finding::Code::kNewerMinorVersion,
-                               fmt::format("the file has format version {}.{}, newer than the {}.{} of this build",
-                                           header.major, header.minor, kFormatMajor, kFormatMinor)});
+    report.findings.push_back(
+        {Finding::Code::kNewerMinorVersion,
+         fmt::format("the file has format version {}.{}, newer than the {}.{} of this build", header.major,
+                     header.minor, kFormatMajor, kFormatMinor)});
   }
   for (const Feature& feature : header.features) {
     if (find_registered_feature(feature.kind, feature.bit) != nullptr) continue;
-    report.findings.push_back({Finding::Code::kUnknownCompatibleFeature,
-                               fmt::format("the file uses the compatible feature \"{}\" (bit {}), which this build "
-                                           "does not know and ignores",
-                                           feature.name, feature.bit)});
+    report.findings.push_back(
+        {Finding::Code::kUnknownCompatibleFeature,
+         fmt::format("the file uses the compatible feature \"{}\" (bit {}), which this build "
+                     "does not know and ignores",
+                     feature.name, feature.bit)});
   }
 }
 
 void look_at_chunks(const SnapshotReader& reader, CheckReport& report) {
   for (const ChunkRecord* chunk : reader.unknown_chunks()) {
-    report.findings.push_back({Finding::Code::kUnknownOptionalChunk,
-                               fmt::format("this build does not know what the optional chunk {} (\"{}\") means and "
-                                           "ignores it",
-                                           chunk->name(), reader.schema_of(*chunk)->name)});
+    report.findings.push_back(
+        {Finding::Code::kUnknownOptionalChunk,
+         fmt::format("this build does not know what the optional chunk {} (\"{}\") means and "
+                     "ignores it",
+                     chunk->name(), reader.schema_of(*chunk)->name)});
     if (chunk->header.has_leaves()) {
-      report.findings.push_back({Finding::Code::kBodyNotChecked,
-                                 fmt::format("the body of chunk {} was not checked: this build does not know where "
-                                             "its hashes are",
-                                             chunk->name())});
+      report.findings.push_back(
+          {Finding::Code::kBodyNotChecked,
+           fmt::format("the body of chunk {} was not checked: this build does not know where "
+                       "its hashes are",
+                       chunk->name())});
     }
   }
   std::set<std::uint32_t> used;
@@ -56,16 +61,17 @@ void look_at_chunks(const SnapshotReader& reader, CheckReport& report) {
   const std::vector<ChunkType> own_types = container_chunk_types();
   for (const EmbeddedSchema& schema : reader.schemas()) {
     if (used.count(schema.id) == 0) {
-      report.findings.push_back({Finding::Code::kUnusedSchema,
-                                 fmt::format("no chunk uses the embedded schema {} (\"{}\")", schema.id, schema.name)});
+      report.findings.push_back(
+          {Finding::Code::kUnusedSchema,
+           fmt::format("no chunk uses the embedded schema {} (\"{}\")", schema.id, schema.name)});
     }
     const auto own = std::find_if(own_types.begin(), own_types.end(),
                                   [&](const ChunkType& type) { return type.type == schema.chunk_type; });
     if (own != own_types.end() && schema.version > own->version) {
-      report.findings.push_back({Finding::Code::kNewerMinorVersion,
-                                 fmt::format("{} chunks have version {}, newer than the {} of this build",
-                                             schema.chunk_type.to_string(), to_string(schema.version),
-                                             to_string(own->version))});
+      report.findings.push_back(
+          {Finding::Code::kNewerMinorVersion,
+           fmt::format("{} chunks have version {}, newer than the {} of this build",
+                       schema.chunk_type.to_string(), to_string(schema.version), to_string(own->version))});
     }
   }
 }

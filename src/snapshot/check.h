@@ -32,11 +32,11 @@ struct Finding {
 [[nodiscard]] std::string_view to_string(Finding::Code code);
 
 struct CheckReport {
-  std::optional<Error> error;     // set when the file must be refused
+  std::optional<Error> error;  // set when the file must be refused
   std::vector<Finding> findings;
-  std::optional<Uuid> uuid;       // as far as the file could be read
+  std::optional<Uuid> uuid;  // as far as the file could be read
   std::optional<Digest128> root;
-  std::uint64_t file_size = 0;    // bytes
+  std::uint64_t file_size = 0;  // bytes
   std::uint32_t chunk_count = 0;
 };
 

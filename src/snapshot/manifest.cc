@@ -13,8 +13,10 @@ namespace {
 
 Result<ByteVector> finished(const flatbuffers::FlatBufferBuilder& builder, FourCc type) {
   if (builder.GetSize() > kMaxMetaSize) {
-    return Error(ErrorKind::kLimitExceeded, fmt::format("the meta of {} bytes is larger than the 16 MiB that the "
-                                                        "format allows", builder.GetSize()))
+    return Error(ErrorKind::kLimitExceeded,
+                 fmt::format("the meta of {} bytes is larger than the 16 MiB that the "
+                             "format allows",
+                             builder.GetSize()))
         .in_chunk(type.to_string());
   }
   return take_bytes(builder);
@@ -22,7 +24,8 @@ Result<ByteVector> finished(const flatbuffers::FlatBufferBuilder& builder, FourC
 
 flatbuffers::Offset<schema::Slot> encode_slot(flatbuffers::FlatBufferBuilder& builder, const Slot& slot) {
   const auto name = builder.CreateString(slot.name);
-  const auto hint = slot.hint.empty() ? flatbuffers::Offset<flatbuffers::String>() : builder.CreateString(slot.hint);
+  const auto hint =
+      slot.hint.empty() ? flatbuffers::Offset<flatbuffers::String>() : builder.CreateString(slot.hint);
   schema::SlotBuilder table(builder);
   table.add_name(name);
   table.add_kind(static_cast<schema::SlotKind>(slot.kind));
@@ -32,9 +35,11 @@ flatbuffers::Offset<schema::Slot> encode_slot(flatbuffers::FlatBufferBuilder& bu
   return table.Finish();
 }
 
-flatbuffers::Offset<schema::Device> encode_device(flatbuffers::FlatBufferBuilder& builder, const DeviceEntry& device) {
+flatbuffers::Offset<schema::Device> encode_device(flatbuffers::FlatBufferBuilder& builder,
+                                                  const DeviceEntry& device) {
   const auto version = schema::CreateChunkVersion(builder, device.version.major, device.version.minor);
-  const auto since = schema::CreateChunkVersion(builder, device.readable_since.major, device.readable_since.minor);
+  const auto since =
+      schema::CreateChunkVersion(builder, device.readable_since.major, device.readable_since.minor);
   std::vector<flatbuffers::Offset<schema::Slot>> slots;
   for (const Slot& slot : device.slots) slots.push_back(encode_slot(builder, slot));
   const auto path = builder.CreateString(device.path);
@@ -46,8 +51,8 @@ flatbuffers::Offset<schema::Device> encode_device(flatbuffers::FlatBufferBuilder
                               slot_vector);
 }
 
-/// Copies out of a verified buffer. A small buffer may name the same string or vector many times over, so what
-/// is copied is counted: it may be no more than an honest buffer of the largest size could hold.
+/// Copies out of a verified buffer. A small buffer may name the same string or vector many times over, so
+/// what is copied is counted: it may be no more than an honest buffer of the largest size could hold.
 class ManifestDecoder {
  public:
   Result<Manifest> decode(const schema::Manifest& table) {
@@ -59,8 +64,9 @@ class ManifestDecoder {
     manifest.release_level = table.release_level();
     manifest.vcpu_count = table.vcpu_count();
     if (table.devices()->size() > kMaxDevices) {
-      return Error(ErrorKind::kLimitExceeded, fmt::format("{} devices are more than the {} this build is ready for",
-                                                          table.devices()->size(), kMaxDevices))
+      return Error(ErrorKind::kLimitExceeded,
+                   fmt::format("{} devices are more than the {} this build is ready for",
+                               table.devices()->size(), kMaxDevices))
           .in_field("devices");
     }
     for (const schema::Device* device : *table.devices()) {
@@ -72,7 +78,8 @@ class ManifestDecoder {
  private:
   Result<void> spend(std::size_t bytes) {
     if (bytes > budget_) {
-      return Error(ErrorKind::kLimitExceeded, "the manifest unfolds to more than the 16 MiB that a meta may have");
+      return Error(ErrorKind::kLimitExceeded,
+                   "the manifest unfolds to more than the 16 MiB that a meta may have");
     }
     budget_ -= bytes;
     return {};
@@ -133,9 +140,9 @@ Result<ByteVector> encode(const Manifest& manifest) {
   const auto device_vector = builder.CreateVector(devices);
   const auto comment = manifest.comment.empty() ? flatbuffers::Offset<flatbuffers::String>()
                                                 : builder.CreateString(manifest.comment);
-  schema::FinishManifestBuffer(builder,
-                               schema::CreateManifest(builder, producer, manifest.created, manifest.release_level,
-                                                      manifest.vcpu_count, device_vector, comment));
+  schema::FinishManifestBuffer(
+      builder, schema::CreateManifest(builder, producer, manifest.created, manifest.release_level,
+                                      manifest.vcpu_count, device_vector, comment));
   return finished(builder, kChunkManifest);
 }
 
@@ -151,7 +158,8 @@ Result<ByteVector> encode(const MemoryMap& map) {
   std::vector<flatbuffers::Offset<schema::MemoryMapping>> mappings;
   for (const MemoryMapping& mapping : map.mappings) {
     mappings.push_back(schema::CreateMemoryMapping(builder, mapping.segment, mapping.segment_offset,
-                                                   mapping.guest_address.value(), mapping.size, mapping.read_only));
+                                                   mapping.guest_address.value(), mapping.size,
+                                                   mapping.read_only));
   }
   const auto segment_vector = builder.CreateVector(segments);
   const auto mapping_vector = builder.CreateVector(mappings);
@@ -169,7 +177,8 @@ Result<Manifest> decode_manifest(ByteView meta) {
 Result<MemoryMap> decode_memory_map(ByteView meta) {
   VMSNAP_ASSIGN_OR_RETURN(const auto* table, verified_root<schema::MemoryMap>(meta, kChunkMemoryMap));
   if (table->segments()->size() > kMaxSegments || table->mappings()->size() > kMaxMappings) {
-    return Error(ErrorKind::kLimitExceeded, "there are more memory segments or mappings than this build is ready for")
+    return Error(ErrorKind::kLimitExceeded,
+                 "there are more memory segments or mappings than this build is ready for")
         .in_field("segments");
   }
   MemoryMap map;

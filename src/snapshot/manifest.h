@@ -14,11 +14,17 @@
 
 namespace vmsnap {
 
-enum class SlotKind : std::uint8_t { kUnknown, kBlockBackend, kCharacterBackend, kNetworkBackend, kFirmwareImage };
+enum class SlotKind : std::uint8_t {
+  kUnknown,
+  kBlockBackend,
+  kCharacterBackend,
+  kNetworkBackend,
+  kFirmwareImage
+};
 
 /// A host resource that a device needs, by a name that means the same on every host.
 struct Slot {
-  std::string name;                   // "disk0", unique in the machine
+  std::string name;  // "disk0", unique in the machine
   SlotKind kind = SlotKind::kUnknown;
   std::string hint;                   // where it was on the host that saved; may be empty; never the truth
   std::optional<std::uint64_t> size;  // bytes the resource must have; nullopt when it does not matter
@@ -28,11 +34,11 @@ struct Slot {
 
 /// One device of the machine.
 struct DeviceEntry {
-  std::uint32_t instance = 0;  // position in Manifest::devices; the instance in the header of its chunk
-  std::string path;            // place in the machine: "pci0/00:03.0", "isa0/uart@3f8", "cpu0"; unique
-  std::string type;            // type name; also the name of its schema: "uart16550"
-  ChunkVersion version;        // of the state in its chunk
-  ChunkVersion readable_since; // oldest version whose readers may use the state
+  std::uint32_t instance = 0;   // position in Manifest::devices; the instance in the header of its chunk
+  std::string path;             // place in the machine: "pci0/00:03.0", "isa0/uart@3f8", "cpu0"; unique
+  std::string type;             // type name; also the name of its schema: "uart16550"
+  ChunkVersion version;         // of the state in its chunk
+  ChunkVersion readable_since;  // oldest version whose readers may use the state
   std::vector<std::string> features;         // named state in use here; a reader must know every name
   std::vector<std::uint32_t> restore_after;  // instances whose state goes first
   std::vector<Slot> slots;
@@ -79,8 +85,8 @@ struct MemoryMap {
 
 /// Checks what the format demands of a manifest: dense instances, unique paths and slot names, edges that
 /// name other instances and form no cycle, versions not below readable_since, names and texts well formed.
-/// Slot kinds this build does not know are left alone (see SnapshotReader). Errors: Corrupt, with the device and
-/// field; LimitExceeded.
+/// Slot kinds this build does not know are left alone (see SnapshotReader). Errors: Corrupt, with the device
+/// and field; LimitExceeded.
 [[nodiscard]] Result<void> validate(const Manifest& manifest);
 /// Checks dense ids, unique names, page alignment, mappings inside their segments, in order, no overlap.
 /// Segment kinds this build does not know are left alone. Errors: Corrupt, with the field; LimitExceeded.

@@ -20,8 +20,8 @@ Error corrupt(std::string message, std::string_view field) {
 }
 
 Error over_limit(std::string_view what, std::size_t count, std::size_t limit) {
-  return Error(ErrorKind::kLimitExceeded, fmt::format("{} {} are more than the {} this build is ready for", count, what,
-                                                      limit))
+  return Error(ErrorKind::kLimitExceeded,
+               fmt::format("{} {} are more than the {} this build is ready for", count, what, limit))
       .in_field(what);
 }
 
@@ -33,7 +33,8 @@ bool is_path(std::string_view text) {
 /// Names of features, slots and segments.
 bool is_name(std::string_view text) {
   return !text.empty() && text.size() <= kMaxNameLength && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
   });
 }
 
@@ -43,7 +44,12 @@ bool is_text(std::string_view text, std::size_t limit) {
   for (std::size_t i = 0; i < text.size();) {
     const auto lead = static_cast<unsigned char>(text[i]);
     if (lead == 0) return false;
-    const std::size_t length = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+    const std::size_t length = lead < 0x80   ? 1
+                               : lead < 0xC2 ? 0
+                               : lead < 0xE0 ? 2
+                               : lead < 0xF0 ? 3
+                               : lead < 0xF5 ? 4
+                                             : 0;
     if (length == 0 || text.size() - i < length) return false;
     for (std::size_t k = 1; k < length; ++k) {
       if ((static_cast<unsigned char>(text[i + k]) & 0xC0) != 0x80) return false;
@@ -64,7 +70,8 @@ Result<void> check_slots(const DeviceEntry& device, std::set<std::string>& slot_
       return corrupt(fmt::format("two slots of the machine are named \"{}\"", slot.name), "slots.name");
     }
     if (!is_text(slot.hint, kMaxHintLength)) {
-      return corrupt(fmt::format("the hint of slot \"{}\" is too long or not UTF-8", slot.name), "slots.hint");
+      return corrupt(fmt::format("the hint of slot \"{}\" is too long or not UTF-8", slot.name),
+                     "slots.hint");
     }
   }
   return {};
@@ -72,14 +79,16 @@ Result<void> check_slots(const DeviceEntry& device, std::set<std::string>& slot_
 
 Result<void> check_device(const DeviceEntry& device, std::uint32_t position, std::size_t device_count) {
   if (device.instance != position) {
-    return corrupt(fmt::format("the device in place {} has instance {}", position, device.instance), "instance");
+    return corrupt(fmt::format("the device in place {} has instance {}", position, device.instance),
+                   "instance");
   }
-  if (!is_path(device.path)) return corrupt("a path has 1 to 255 printable characters without spaces", "path");
+  if (!is_path(device.path))
+    return corrupt("a path has 1 to 255 printable characters without spaces", "path");
   if (!is_type_name(device.type)) return corrupt("a type name has 1 to 63 characters a-z, 0-9 and _", "type");
   if (device.version.major == 0) return corrupt("major versions begin with 1", "version");
   if (device.readable_since.major == 0 || device.readable_since > device.version) {
-    return corrupt(fmt::format("the state of version {} claims to be readable since {}", to_string(device.version),
-                               to_string(device.readable_since)),
+    return corrupt(fmt::format("the state of version {} claims to be readable since {}",
+                               to_string(device.version), to_string(device.readable_since)),
                    "readable_since");
   }
   std::set<std::string> features;
@@ -92,8 +101,9 @@ Result<void> check_device(const DeviceEntry& device, std::uint32_t position, std
   std::set<std::uint32_t> edges;
   for (const std::uint32_t other : device.restore_after) {
     if (other >= device_count || other == position) {
-      return corrupt(fmt::format("the device is to be restored after instance {}, which is no other device", other),
-                     "restore_after");
+      return corrupt(
+          fmt::format("the device is to be restored after instance {}, which is no other device", other),
+          "restore_after");
     }
     if (!edges.insert(other).second) {
       return corrupt(fmt::format("instance {} is listed twice", other), "restore_after");
@@ -111,7 +121,8 @@ Result<void> validate(const Manifest& manifest) {
   if (!is_text(manifest.producer_version, kMaxPathLength)) {
     return corrupt("the version of the producer is too long or not UTF-8", "producer.version");
   }
-  if (!is_text(manifest.comment, kMaxCommentLength)) return corrupt("the comment is too long or not UTF-8", "comment");
+  if (!is_text(manifest.comment, kMaxCommentLength))
+    return corrupt("the comment is too long or not UTF-8", "comment");
   if (manifest.release_level == 0) return corrupt("release levels begin with 1", "release_level");
   if (manifest.devices.size() > kMaxDevices) {
     return over_limit("devices", manifest.devices.size(), kMaxDevices);
@@ -124,7 +135,8 @@ Result<void> validate(const Manifest& manifest) {
     if (result) result = check_slots(device, slot_names);
     if (result && !paths.insert(device.path).second) result = corrupt("two devices have this path", "path");
     if (!result) {
-      return std::move(std::move(result).error().in_device(is_path(device.path) ? device.path : fmt::format("#{}", i)));
+      return std::move(
+          std::move(result).error().in_device(is_path(device.path) ? device.path : fmt::format("#{}", i)));
     }
   }
   const std::vector<std::uint32_t> order = restore_order(manifest);
@@ -167,13 +179,16 @@ Result<void> validate(const MemoryMap& map) {
   std::set<std::string> names;
   for (std::size_t i = 0; i < map.segments.size(); ++i) {
     const MemorySegment& segment = map.segments[i];
-    if (segment.id != i) return corrupt(fmt::format("the segment in place {} has id {}", i, segment.id), "segments.id");
-    if (!is_name(segment.name)) return corrupt(fmt::format("segment {} has a malformed name", i), "segments.name");
+    if (segment.id != i)
+      return corrupt(fmt::format("the segment in place {} has id {}", i, segment.id), "segments.id");
+    if (!is_name(segment.name))
+      return corrupt(fmt::format("segment {} has a malformed name", i), "segments.name");
     if (!names.insert(segment.name).second) {
       return corrupt(fmt::format("two segments are named \"{}\"", segment.name), "segments.name");
     }
     if (segment.size == 0 || !whole_pages(segment.size)) {
-      return corrupt(fmt::format("segment \"{}\" cannot have {} bytes", segment.name, segment.size), "segments.size");
+      return corrupt(fmt::format("segment \"{}\" cannot have {} bytes", segment.name, segment.size),
+                     "segments.size");
     }
   }
   std::uint64_t previous_end = 0;

@@ -12,12 +12,17 @@ namespace {
 constexpr std::size_t kDigestSize = sizeof(Digest128::bytes);
 constexpr std::size_t kMaxRootTableName = 255;
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 bool is_qualified_name(std::string_view name) {
   return !name.empty() && name.size() <= kMaxRootTableName && is_letter(name.front()) &&
-         std::all_of(name.begin(), name.end(), [](char c) { return is_letter(c) || is_digit(c) || c == '.'; });
+         std::all_of(name.begin(), name.end(),
+                     [](char c) { return is_letter(c) || is_digit(c) || c == '.'; });
 }
 
 Error corrupt(std::string message, std::string_view field) {
@@ -37,10 +42,11 @@ ByteVector encode(const EmbeddedSchema& schema) {
   const auto type = builder.CreateString(schema.chunk_type.to_string());
   const auto name = builder.CreateString(schema.name);
   const auto root = builder.CreateString(schema.root_table);
-  const auto hash = builder.CreateVector(reinterpret_cast<const std::uint8_t*>(schema.content_hash.bytes.data()),
-                                         kDigestSize);
-  schema::FinishSchemaBuffer(builder, schema::CreateSchema(builder, schema.id, type, name, schema.version.major,
-                                                           schema.version.minor, root, hash));
+  const auto hash = builder.CreateVector(
+      reinterpret_cast<const std::uint8_t*>(schema.content_hash.bytes.data()), kDigestSize);
+  schema::FinishSchemaBuffer(builder,
+                             schema::CreateSchema(builder, schema.id, type, name, schema.version.major,
+                                                  schema.version.minor, root, hash));
   return take_bytes(builder);
 }
 
@@ -49,9 +55,10 @@ Result<EmbeddedSchema> decode_schema_meta(ByteView meta) {
   EmbeddedSchema result;
   result.id = table->schema_id();
   if (table->chunk_type()->size() != 4) return corrupt("a chunk type has four letters", "chunk_type");
-  result.chunk_type =
-      FourCc(load_le<std::uint32_t>(as_byte_view(table->chunk_type()->data(), table->chunk_type()->size()), 0));
-  if (!result.chunk_type.is_printable()) return corrupt("a chunk type has four printable letters", "chunk_type");
+  result.chunk_type = FourCc(
+      load_le<std::uint32_t>(as_byte_view(table->chunk_type()->data(), table->chunk_type()->size()), 0));
+  if (!result.chunk_type.is_printable())
+    return corrupt("a chunk type has four printable letters", "chunk_type");
   if (!is_type_name(table->name()->string_view())) {
     return corrupt("a type name has 1 to 63 characters a-z, 0-9 and _", "name");
   }

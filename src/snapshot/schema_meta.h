@@ -14,9 +14,9 @@ namespace vmsnap {
 
 /// A schema that the file carries.
 struct EmbeddedSchema {
-  std::uint32_t id = 0;     // as chunk headers refer to it
-  FourCc chunk_type;        // of the chunks it describes
-  std::string name;         // type name, "uart16550"
+  std::uint32_t id = 0;  // as chunk headers refer to it
+  FourCc chunk_type;     // of the chunks it describes
+  std::string name;      // type name, "uart16550"
   ChunkVersion version;
   std::string root_table;   // fully qualified
   Digest128 content_hash;   // XXH3-128 of the binary schema

@@ -54,8 +54,9 @@ Result<void> SnapshotReader::load_schemas() {
     auto schema = decode_schema_meta(meta);
     if (!schema) return locate(std::move(schema).error(), container_, chunk, chunk.meta_offset());
     if (schema->id != chunk.header.instance) {
-      return corrupt(container_, chunk, fmt::format("the meta has schema id {}, the chunk header {}", schema->id,
-                                                    chunk.header.instance));
+      return corrupt(
+          container_, chunk,
+          fmt::format("the meta has schema id {}, the chunk header {}", schema->id, chunk.header.instance));
     }
     schema->chunk = chunk.header.sequence;
     VMSNAP_RETURN_IF_ERROR(schema_body(*schema));
@@ -67,16 +68,18 @@ Result<void> SnapshotReader::load_schemas() {
     const EmbeddedSchema* schema = schema_of(chunk);
     if (schema == nullptr) continue;  // only of a SCHM chunk: the walk has checked the others
     if (schema->chunk_type != chunk.header.type) {
-      return corrupt(container_, chunk, fmt::format("the chunk refers to schema {}, which describes {} chunks",
-                                                    schema->id, schema->chunk_type.to_string()));
+      return corrupt(container_, chunk,
+                     fmt::format("the chunk refers to schema {}, which describes {} chunks", schema->id,
+                                 schema->chunk_type.to_string()));
     }
     const auto own = std::find_if(own_types.begin(), own_types.end(),
                                   [&](const ChunkType& type) { return type.type == chunk.header.type; });
     if (own != own_types.end() && own->version.major != schema->version.major) {
-      return locate(Error(ErrorKind::kUnsupported,
-                          fmt::format("the chunk has version {}, this build reads version {}; use a matching version",
-                                      to_string(schema->version), to_string(own->version))),
-                    container_, chunk, chunk.offset);
+      return locate(
+          Error(ErrorKind::kUnsupported,
+                fmt::format("the chunk has version {}, this build reads version {}; use a matching version",
+                            to_string(schema->version), to_string(own->version))),
+          container_, chunk, chunk.offset);
     }
   }
   return {};
@@ -109,7 +112,8 @@ Result<void> SnapshotReader::match_devices() {
     if (types.count(schema.name) == 0) continue;  // not the state of a device; see check_known()
     const std::uint32_t instance = chunk.header.instance;
     if (instance >= manifest_.devices.size() || manifest_.devices[instance].type != schema.name) {
-      return corrupt(container_, chunk, fmt::format("the manifest has no {} with instance {}", schema.name, instance));
+      return corrupt(container_, chunk,
+                     fmt::format("the manifest has no {} with instance {}", schema.name, instance));
     }
     const DeviceEntry& device = manifest_.devices[instance];
     const auto in_device = [&](Error error) { return std::move(error.in_device(device.path)); };
@@ -121,7 +125,8 @@ Result<void> SnapshotReader::match_devices() {
                                fmt::format("the manifest gives the state version {}, its schema version {}",
                                            to_string(device.version), to_string(schema.version))));
     }
-    if (chunk.header.body_size != 0) return in_device(corrupt(container_, chunk, "the state of a device has no body"));
+    if (chunk.header.body_size != 0)
+      return in_device(corrupt(container_, chunk, "the state of a device has no body"));
     device_chunks_[instance] = chunk.header.sequence;
   }
   for (const DeviceEntry& device : manifest_.devices) {
@@ -145,8 +150,9 @@ Result<void> SnapshotReader::match_segments() {
       return corrupt(container_, chunk, fmt::format("two chunks hold memory segment {}", id));
     }
     if (chunk.header.body_size != memory_map_.segments[id].size) {
-      return corrupt(container_, chunk, fmt::format("the body has {} bytes, the memory segment {}",
-                                                    chunk.header.body_size, memory_map_.segments[id].size));
+      return corrupt(container_, chunk,
+                     fmt::format("the body has {} bytes, the memory segment {}", chunk.header.body_size,
+                                 memory_map_.segments[id].size));
     }
     segment_chunks_[id] = chunk.header.sequence;
   }
@@ -180,34 +186,37 @@ Result<void> SnapshotReader::check_bodies() const {
 Result<void> SnapshotReader::check_known() const {
   if (header().arch != kArchX86_64) {
     return Error(ErrorKind::kUnsupported,
-                 fmt::format("the guest is of architecture {}, this build restores x86-64 ({}) only", header().arch,
-                             kArchX86_64))
+                 fmt::format("the guest is of architecture {}, this build restores x86-64 ({}) only",
+                             header().arch, kArchX86_64))
         .in_file(container_.file().name());
   }
   for (const DeviceEntry& device : manifest_.devices) {
     for (const Slot& slot : device.slots) {
       if (slot.kind <= SlotKind::kFirmwareImage) continue;
-      return Error(ErrorKind::kUnsupported, fmt::format("this build does not know slots of kind {}, as \"{}\" is; use "
-                                                        "a newer version",
-                                                        static_cast<unsigned>(slot.kind), slot.name))
+      return Error(ErrorKind::kUnsupported,
+                   fmt::format("this build does not know slots of kind {}, as \"{}\" is; use "
+                               "a newer version",
+                               static_cast<unsigned>(slot.kind), slot.name))
           .in_file(container_.file().name())
           .in_device(device.path);
     }
   }
   for (const MemorySegment& segment : memory_map_.segments) {
     if (segment.kind <= SegmentKind::kDeviceMemory) continue;
-    return Error(ErrorKind::kUnsupported, fmt::format("this build does not know memory of kind {}, as \"{}\" is; use a "
-                                                      "newer version",
-                                                      static_cast<unsigned>(segment.kind), segment.name))
+    return Error(ErrorKind::kUnsupported,
+                 fmt::format("this build does not know memory of kind {}, as \"{}\" is; use a "
+                             "newer version",
+                             static_cast<unsigned>(segment.kind), segment.name))
         .in_file(container_.file().name());
   }
   for (const ChunkRecord* chunk : unknown_chunks()) {
     if (!chunk->header.critical()) continue;
-    return locate(Error(ErrorKind::kUnsupported,
-                        fmt::format("this build does not know what the critical chunk {} (\"{}\") means; use a newer "
-                                    "version",
-                                    chunk->header.type.to_string(), schema_of(*chunk)->name)),
-                  container_, *chunk, chunk->offset);
+    return locate(
+        Error(ErrorKind::kUnsupported,
+              fmt::format("this build does not know what the critical chunk {} (\"{}\") means; use a newer "
+                          "version",
+                          chunk->header.type.to_string(), schema_of(*chunk)->name)),
+        container_, *chunk, chunk->offset);
   }
   return {};
 }
@@ -219,8 +228,9 @@ const EmbeddedSchema* SnapshotReader::find_schema(std::uint32_t id) const {
 
 const EmbeddedSchema* SnapshotReader::schema_of(const ChunkRecord& chunk) const {
   if (chunk.header.type != kChunkSchema) return find_schema(chunk.header.schema_id);
-  const auto found = std::find_if(schemas_.begin(), schemas_.end(),
-                                  [](const EmbeddedSchema& schema) { return schema.chunk_type == kChunkSchema; });
+  const auto found = std::find_if(schemas_.begin(), schemas_.end(), [](const EmbeddedSchema& schema) {
+    return schema.chunk_type == kChunkSchema;
+  });
   return found == schemas_.end() ? nullptr : &*found;
 }
 
@@ -247,7 +257,8 @@ Result<ByteVector> SnapshotReader::read_state(std::uint32_t instance) const {
   auto state = container_.meta(chunk);
   if (!state) return std::move(std::move(state).error().in_device(path));
   if (!has_identifier(*state, chunk.header.type)) {
-    return std::move(corrupt(container_, chunk, "the state is not a FlatBuffer of the chunk's type").in_device(path));
+    return std::move(
+        corrupt(container_, chunk, "the state is not a FlatBuffer of the chunk's type").in_device(path));
   }
   return state;
 }
@@ -280,7 +291,8 @@ std::vector<const ChunkRecord*> SnapshotReader::unconsumed() const {
   std::vector<const ChunkRecord*> left;
   for (const ChunkRecord& chunk : container_.chunks()) {
     const bool is_state = !is_container_chunk(chunk.header.type) || chunk.header.type == kChunkFlatRam;
-    if (is_state && chunk.header.critical() && consumed_.count(chunk.header.sequence) == 0) left.push_back(&chunk);
+    if (is_state && chunk.header.critical() && consumed_.count(chunk.header.sequence) == 0)
+      left.push_back(&chunk);
   }
   return left;
 }
@@ -289,7 +301,8 @@ std::vector<const ChunkRecord*> SnapshotReader::unknown_chunks() const {
   std::set<std::uint32_t> known(device_chunks_.begin(), device_chunks_.end());
   std::vector<const ChunkRecord*> unknown;
   for (const ChunkRecord& chunk : container_.chunks()) {
-    if (!is_container_chunk(chunk.header.type) && known.count(chunk.header.sequence) == 0) unknown.push_back(&chunk);
+    if (!is_container_chunk(chunk.header.type) && known.count(chunk.header.sequence) == 0)
+      unknown.push_back(&chunk);
   }
   return unknown;
 }

@@ -34,13 +34,14 @@ struct SnapshotReadOptions {
   bool allow_unknown_critical = false;
 };
 
-/// An open snapshot. Move-only; const member functions are thread-safe, the others (device_state, map_segment,
-/// mark_consumed: they remember what was taken) are not.
+/// An open snapshot. Move-only; const member functions are thread-safe, the others (device_state,
+/// map_segment, mark_consumed: they remember what was taken) are not.
 class SnapshotReader {
  public:
   /// Errors: Io; Truncated, Corrupt (the file is damaged; with offset and chunk); Unsupported (naming what
   /// this build does not know); LimitExceeded.
-  [[nodiscard]] static Result<SnapshotReader> open(const std::string& path, const SnapshotReadOptions& options = {});
+  [[nodiscard]] static Result<SnapshotReader> open(const std::string& path,
+                                                   const SnapshotReadOptions& options = {});
   [[nodiscard]] static Result<SnapshotReader> open(File file, const SnapshotReadOptions& options = {});
 
   [[nodiscard]] const ChunkReader& container() const { return container_; }
@@ -53,8 +54,8 @@ class SnapshotReader {
   [[nodiscard]] std::span<const EmbeddedSchema> schemas() const { return schemas_; }
   /// The schema of that id, or nullptr.
   [[nodiscard]] const EmbeddedSchema* find_schema(std::uint32_t id) const;
-  /// The schema that describes a chunk's meta: by schema id; of a SCHM chunk, the one whose chunk_type is SCHM.
-  /// nullptr when the file carries none.
+  /// The schema that describes a chunk's meta: by schema id; of a SCHM chunk, the one whose chunk_type is
+  /// SCHM. nullptr when the file carries none.
   [[nodiscard]] const EmbeddedSchema* schema_of(const ChunkRecord& chunk) const;
   /// The binary schema (.bfbs), verified. Hostile: for SchemaModel only. Errors: Io, Corrupt.
   [[nodiscard]] Result<ByteVector> schema_body(const EmbeddedSchema& schema) const;
@@ -64,21 +65,22 @@ class SnapshotReader {
   /// The chunk that holds a segment; `id` is in the memory map.
   [[nodiscard]] const ChunkRecord& segment_chunk(std::uint32_t id) const;
 
-  /// The state of a device, verified against its hash and its file identifier, and consumed. The FlatBuffer is
-  /// not verified against a schema: that is for whoever has the schema. Errors: Io, Corrupt; Usage (no such
-  /// instance).
+  /// The state of a device, verified against its hash and its file identifier, and consumed. The FlatBuffer
+  /// is not verified against a schema: that is for whoever has the schema. Errors: Io, Corrupt; Usage (no
+  /// such instance).
   [[nodiscard]] Result<ByteVector> device_state(std::uint32_t instance);
   /// A private mapping of a segment (see map_flat_ram), and consumed. Errors: Io, Truncated, Usage.
   [[nodiscard]] Result<Mapping> map_segment(std::uint32_t id);
-  /// Verifies a segment against its leaves; `mapping` is what map_segment() returned and not modified since, or
-  /// empty to read from the file. Errors: Io, Corrupt, Usage.
+  /// Verifies a segment against its leaves; `mapping` is what map_segment() returned and not modified since,
+  /// or empty to read from the file. Errors: Io, Corrupt, Usage.
   [[nodiscard]] Result<void> verify_segment(std::uint32_t id, ByteView mapping, unsigned threads = 1) const;
   /// Decoded meta of a segment's chunk (leaves included). Errors: Io, Corrupt, Usage.
   [[nodiscard]] Result<FlatRamMeta> segment_meta(std::uint32_t id) const;
 
   /// For a caller that takes a chunk by other means.
   void mark_consumed(const ChunkRecord& chunk) { consumed_.insert(chunk.header.sequence); }
-  /// Critical chunks that nobody took, beyond those of the container itself; a restore with any has lost state.
+  /// Critical chunks that nobody took, beyond those of the container itself; a restore with any has lost
+  /// state.
   [[nodiscard]] std::vector<const ChunkRecord*> unconsumed() const;
   /// Chunks that are neither the container's nor named by the manifest, optional and critical ones.
   [[nodiscard]] std::vector<const ChunkRecord*> unknown_chunks() const;

@@ -14,7 +14,9 @@ namespace {
 
 constexpr std::uint8_t kLargeBodyAlignShift = 21;  // a huge page
 
-Error usage(std::string message) { return {ErrorKind::kUsage, std::move(message)}; }
+Error usage(std::string message) {
+  return {ErrorKind::kUsage, std::move(message)};
+}
 
 bool has_identifier(ByteView state, FourCc type) {
   return state.size() >= 8 && load_le<std::uint32_t>(state, 4) == type.value();
@@ -34,7 +36,8 @@ Result<std::vector<const ChunkType*>> find_types(const Manifest& manifest, std::
     }
     if (is_container_chunk(match->type) || !match->type.is_printable() || match->schema.empty() ||
         match->schema.size() > kMaxSchemaSize) {
-      return std::move(usage(fmt::format("the chunk type {} is not one for a device", device.type)).in_device(device.path));
+      return std::move(usage(fmt::format("the chunk type {} is not one for a device", device.type))
+                           .in_device(device.path));
     }
     found.push_back(&*match);
   }
@@ -50,14 +53,16 @@ Result<void> check_states(const SnapshotContents& contents, std::span<const Chun
   for (std::size_t i = 0; i < types.size(); ++i) {
     const ByteVector& state = contents.device_states[i];
     if (!has_identifier(state, types[i]->type)) {
-      return std::move(usage(fmt::format("the state given is not a {} FlatBuffer", types[i]->type.to_string()))
-                           .in_device(manifest.devices[i].path));
+      return std::move(
+          usage(fmt::format("the state given is not a {} FlatBuffer", types[i]->type.to_string()))
+              .in_device(manifest.devices[i].path));
     }
     if (state.size() > kMaxMetaSize) {
-      return std::move(Error(ErrorKind::kLimitExceeded,
-                             fmt::format("the state of {} bytes is larger than the 16 MiB that the format allows",
-                                         state.size()))
-                           .in_device(manifest.devices[i].path));
+      return std::move(
+          Error(ErrorKind::kLimitExceeded,
+                fmt::format("the state of {} bytes is larger than the 16 MiB that the format allows",
+                            state.size()))
+              .in_device(manifest.devices[i].path));
     }
   }
   return {};
@@ -72,8 +77,8 @@ Result<void> check_segments(const SnapshotContents& contents) {
   for (const MemorySegment& segment : segments) {
     const std::uint64_t given = contents.segments[segment.id].bytes.size();
     if (given != segment.size) {
-      return usage(fmt::format("memory segment \"{}\" has {} bytes in the memory map, but {} were given", segment.name,
-                               segment.size, given));
+      return usage(fmt::format("memory segment \"{}\" has {} bytes in the memory map, but {} were given",
+                               segment.name, segment.size, given));
     }
   }
   return {};
@@ -86,7 +91,8 @@ class SchemaWriter {
 
   Result<std::uint32_t> add(const ChunkType& type) {
     for (const EmbeddedSchema& known : written_) {
-      if (known.chunk_type == type.type && known.name == type.name && known.version == type.version) return known.id;
+      if (known.chunk_type == type.type && known.name == type.name && known.version == type.version)
+        return known.id;
     }
     EmbeddedSchema schema;
     schema.id = static_cast<std::uint32_t>(written_.size() + 1);
@@ -114,19 +120,21 @@ class SchemaWriter {
 
 std::uint8_t body_align_shift(const SnapshotContents& contents, const SnapshotWriteOptions& options) {
   if (options.body_align_shift) return *options.body_align_shift;
-  const bool large = std::any_of(contents.segments.begin(), contents.segments.end(), [](const RamSource& source) {
-    return source.bytes.size() >= std::size_t{1} << kLargeBodyAlignShift;
-  });
+  const bool large = std::any_of(
+      contents.segments.begin(), contents.segments.end(),
+      [](const RamSource& source) { return source.bytes.size() >= std::size_t{1} << kLargeBodyAlignShift; });
   return large ? kLargeBodyAlignShift : kMinBodyAlignShift;
 }
 
 }  // namespace
 
 Result<SnapshotSummary> write_snapshot(const File& file, const SnapshotContents& contents,
-                                       std::span<const ChunkType> types, const SnapshotWriteOptions& options) {
+                                       std::span<const ChunkType> types,
+                                       const SnapshotWriteOptions& options) {
   VMSNAP_ASSIGN_OR_RETURN(const ByteVector manifest, encode(contents.manifest));
   VMSNAP_ASSIGN_OR_RETURN(const ByteVector memory_map, encode(contents.memory_map));
-  VMSNAP_ASSIGN_OR_RETURN(const std::vector<const ChunkType*> device_types, find_types(contents.manifest, types));
+  VMSNAP_ASSIGN_OR_RETURN(const std::vector<const ChunkType*> device_types,
+                          find_types(contents.manifest, types));
   VMSNAP_RETURN_IF_ERROR(check_states(contents, device_types));
   VMSNAP_RETURN_IF_ERROR(check_segments(contents));
 
@@ -157,8 +165,8 @@ Result<SnapshotSummary> write_snapshot(const File& file, const SnapshotContents&
   VMSNAP_RETURN_IF_ERROR(writer.append({kChunkMemoryMap, schemas.id_of(kChunkMemoryMap)}, memory_map));
   SnapshotSummary summary;
   for (const MemorySegment& segment : contents.memory_map.segments) {
-    VMSNAP_ASSIGN_OR_RETURN(const WrittenRam ram, write_flat_ram(writer, schemas.id_of(kChunkFlatRam), segment.id,
-                                                                 contents.segments[segment.id]));
+    VMSNAP_ASSIGN_OR_RETURN(const WrittenRam ram, write_flat_ram(writer, schemas.id_of(kChunkFlatRam),
+                                                                 segment.id, contents.segments[segment.id]));
     summary.ram_bytes += segment.size;
     summary.ram_data_bytes += ram.data_bytes;
   }
@@ -177,7 +185,8 @@ Result<SnapshotSummary> write_snapshot(const File& file, const SnapshotContents&
 }
 
 Result<SnapshotSummary> write_snapshot(const std::string& path, const SnapshotContents& contents,
-                                       std::span<const ChunkType> types, const SnapshotWriteOptions& options) {
+                                       std::span<const ChunkType> types,
+                                       const SnapshotWriteOptions& options) {
   VMSNAP_ASSIGN_OR_RETURN(AtomicFile target, AtomicFile::create(path));
   auto summary = write_snapshot(target.file(), contents, types, options);
   if (!summary) return std::move(std::move(summary).error().in_file(path));

@@ -26,16 +26,17 @@ struct SnapshotContents {
 };
 
 struct SnapshotWriteOptions {
-  std::optional<Uuid> uuid;                      // random when absent
-  std::optional<std::uint8_t> body_align_shift;  // 12..30; absent: 21 when a segment has 2 MiB or more, else 12
+  std::optional<Uuid> uuid;  // random when absent
+  std::optional<std::uint8_t>
+      body_align_shift;  // 12..30; absent: 21 when a segment has 2 MiB or more, else 12
 };
 
 struct SnapshotSummary {
   Uuid uuid;
   Digest128 root;
-  std::uint64_t file_size = 0;      // bytes, holes included
-  std::uint64_t ram_bytes = 0;      // total size of the segments
-  std::uint64_t ram_data_bytes = 0; // bytes of RAM pages that are not all zero
+  std::uint64_t file_size = 0;       // bytes, holes included
+  std::uint64_t ram_bytes = 0;       // total size of the segments
+  std::uint64_t ram_data_bytes = 0;  // bytes of RAM pages that are not all zero
   std::uint32_t chunk_count = 0;
 };
 
@@ -46,7 +47,8 @@ struct SnapshotSummary {
 ///
 /// Errors: Io; Corrupt (what validate() refuses); Usage (a number of states or segments, a size, a version or
 /// a state's file identifier that does not fit the manifest; a type that is not in `types`); LimitExceeded.
-[[nodiscard]] Result<SnapshotSummary> write_snapshot(const std::string& path, const SnapshotContents& contents,
+[[nodiscard]] Result<SnapshotSummary> write_snapshot(const std::string& path,
+                                                     const SnapshotContents& contents,
                                                      std::span<const ChunkType> types,
                                                      const SnapshotWriteOptions& options = {});
 

@@ -55,8 +55,9 @@ ByteVector RawSnapshot::bytes() const {
       continue;
     }
     const bool ram = chunk.spec.type == kChunkFlatRam;
-    const auto reserved = writer->reserve(chunk.spec, static_cast<std::uint32_t>(chunk.meta.size()), chunk.body.size(),
-                                          ram ? std::uint64_t{1} << header.body_align_shift : kChunkAlignment);
+    const auto reserved =
+        writer->reserve(chunk.spec, static_cast<std::uint32_t>(chunk.meta.size()), chunk.body.size(),
+                        ram ? std::uint64_t{1} << header.body_align_shift : kChunkAlignment);
     if (!reserved || !file.write_at(reserved->body_offset, chunk.body)) fail("cannot reserve a chunk");
     const bool leaves = (chunk.spec.flags & kChunkLeaves) != 0;
     if (!writer->commit(*reserved, chunk.meta, leaves ? chunk.body_hash : xxh3_64(chunk.body))) {
@@ -68,13 +69,14 @@ ByteVector RawSnapshot::bytes() const {
 }
 
 RawChunk& RawSnapshot::find(FourCc type) {
-  const auto found =
-      std::find_if(chunks.begin(), chunks.end(), [&](const RawChunk& chunk) { return chunk.spec.type == type; });
+  const auto found = std::find_if(chunks.begin(), chunks.end(),
+                                  [&](const RawChunk& chunk) { return chunk.spec.type == type; });
   if (found == chunks.end()) fail("no chunk of that type");
   return *found;
 }
 
-std::uint32_t RawSnapshot::add_schema(FourCc type, const std::string& name, std::uint16_t major, std::uint16_t minor) {
+std::uint32_t RawSnapshot::add_schema(FourCc type, const std::string& name, std::uint16_t major,
+                                      std::uint16_t minor) {
   EmbeddedSchema schema;
   const auto manifest = std::find_if(chunks.begin(), chunks.end(),
                                      [](const RawChunk& chunk) { return chunk.spec.type == kChunkManifest; });
@@ -105,7 +107,8 @@ class Resealer {
   void run() {
     if (file_.size() < kFileHeaderFixedSize + kFooterSize) return;
     const auto header_size = load_le<std::uint32_t>(ByteView(file_), 12);
-    if (header_size < kFileHeaderFixedSize || header_size > file_.size() || header_size > kMaxFileHeaderSize) return;
+    if (header_size < kFileHeaderFixedSize || header_size > file_.size() || header_size > kMaxFileHeaderSize)
+      return;
     Xxh3Stream header_hash;
     header_hash.update(ByteView(file_).first(120));
     header_hash.update(ByteView(file_).subspan(kFileHeaderFixedSize, header_size - kFileHeaderFixedSize));
@@ -115,7 +118,8 @@ class Resealer {
     header.uuid = uuid_;
     seed_ = header.hash_seed();
     std::uint64_t at = header_size;
-    while (at + kChunkHeaderSize <= file_.size() && load_le<std::uint32_t>(ByteView(file_), at) == kChunkSync) {
+    while (at + kChunkHeaderSize <= file_.size() &&
+           load_le<std::uint32_t>(ByteView(file_), at) == kChunkSync) {
       const auto end = seal_chunk(at);
       if (!end) return;
       at = *end;
@@ -137,8 +141,8 @@ class Resealer {
     if (!end || *end > file_.size()) return std::nullopt;
     const FourCc type(load_le<std::uint32_t>(header, 4));
     const MutableByteView meta = MutableByteView(file_).subspan(at + kChunkHeaderSize, fields.meta_size);
-    const MutableByteView body =
-        MutableByteView(file_).subspan(at + kChunkHeaderSize + fields.meta_size + fields.gap, fields.body_size);
+    const MutableByteView body = MutableByteView(file_).subspan(
+        at + kChunkHeaderSize + fields.meta_size + fields.gap, fields.body_size);
     if (type == kChunkEnd) seal_end(meta);
     if (type == kChunkIndex) seal_index(meta);
     const bool leaves = (load_le<std::uint32_t>(header, 8) & kChunkLeaves) != 0;
@@ -173,7 +177,8 @@ class Resealer {
     const auto index = verified_root<schema::Index>(copy, kChunkIndex);
     if (!index) return;
     for (std::uint32_t i = 0; i < (*index)->entries()->size() && i < digests_.size(); ++i) {
-      const auto at = (*index)->entries()->Get(i)->digest()->data() - reinterpret_cast<const std::uint8_t*>(copy.data());
+      const auto at =
+          (*index)->entries()->Get(i)->digest()->data() - reinterpret_cast<const std::uint8_t*>(copy.data());
       std::copy(digests_[i].bytes.begin(), digests_[i].bytes.end(), meta.begin() + at);
     }
   }
@@ -187,7 +192,8 @@ class Resealer {
     const auto at = (*ram)->leaves()->Data() - reinterpret_cast<const std::uint8_t*>(copy.data());
     for (std::uint32_t i = 0; i < (*ram)->leaves()->size(); ++i) {
       const std::uint64_t begin = std::min<std::uint64_t>(body.size(), i * extent_size);
-      leaves.push_back(xxh3_64(body.subspan(begin, std::min<std::uint64_t>(extent_size, body.size() - begin))));
+      leaves.push_back(
+          xxh3_64(body.subspan(begin, std::min<std::uint64_t>(extent_size, body.size() - begin))));
       store_le(meta, static_cast<std::size_t>(at) + 8 * i, leaves.back());
     }
     store_le(header, 48, leaves_hash(leaves));
@@ -203,6 +209,8 @@ class Resealer {
 
 }  // namespace
 
-void reseal(ByteVector& file) { Resealer(file).run(); }
+void reseal(ByteVector& file) {
+  Resealer(file).run();
+}
 
 }  // namespace vmsnap::test

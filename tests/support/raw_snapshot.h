@@ -33,7 +33,8 @@ struct RawSnapshot {
   /// The first chunk of that type; there must be one.
   [[nodiscard]] RawChunk& find(FourCc type);
   /// Adds a SCHM chunk (with a schema that describes nothing) before CONF; returns its id.
-  std::uint32_t add_schema(FourCc type, const std::string& name, std::uint16_t major = 1, std::uint16_t minor = 0);
+  std::uint32_t add_schema(FourCc type, const std::string& name, std::uint16_t major = 1,
+                           std::uint16_t minor = 0);
 };
 
 /// Computes anew every hash of a file whose framing can still be followed, as far as it can be: what a fuzzer

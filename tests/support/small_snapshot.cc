@@ -103,9 +103,23 @@ SnapshotContents SmallSnapshot::contents() const {
   manifest.vcpu_count = 0;
   manifest.comment = "for tests";
   manifest.devices = {
-      {0, "isa0/uart@3f8", "uart16550", {1, 0}, {1, 0}, {}, {}, {{"console0", SlotKind::kCharacterBackend, "stdio", {}, false}}},
+      {0,
+       "isa0/uart@3f8",
+       "uart16550",
+       {1, 0},
+       {1, 0},
+       {},
+       {},
+       {{"console0", SlotKind::kCharacterBackend, "stdio", {}, false}}},
       {1, "isa0/rtc@70", "mc146818", {1, 0}, {1, 0}, {"alarm"}, {}, {}},
-      {2, "isa0/uart@2f8", "uart16550", {1, 0}, {1, 0}, {}, {0, 1}, {{"disk0", SlotKind::kBlockBackend, "", 4096, true}}},
+      {2,
+       "isa0/uart@2f8",
+       "uart16550",
+       {1, 0},
+       {1, 0},
+       {},
+       {0, 1},
+       {{"disk0", SlotKind::kBlockBackend, "", 4096, true}}},
   };
   contents.device_states = {uart_state(0x5a), rtc_state(), uart_state(0xa5)};
 
@@ -144,7 +158,9 @@ ByteVector read_whole(const File& file) {
   return bytes;
 }
 
-ByteVector read_whole(const std::string& path) { return read_whole(must(File::open_for_reading(path))); }
+ByteVector read_whole(const std::string& path) {
+  return read_whole(must(File::open_for_reading(path)));
+}
 
 void write_whole(const std::string& path, ByteView bytes) {
   std::FILE* stream = std::fopen(path.c_str(), "wb");

@@ -12,12 +12,14 @@
 namespace vmsnap {
 namespace {
 
-using ::testing::HasSubstr;
 using test::RawSnapshot;
+using ::testing::HasSubstr;
 
 const FourCc kThing("THNG");
 
-Result<ChunkReader> open(ByteView bytes) { return ChunkReader::open(test::memory_file(bytes)); }
+Result<ChunkReader> open(ByteView bytes) {
+  return ChunkReader::open(test::memory_file(bytes));
+}
 
 /// A file whose chunks have the framing right, whatever their content.
 RawSnapshot sample() {
@@ -204,25 +206,31 @@ TEST(ChunkReader, RefusesChunksInAWrongOrder) {
     while (raw.chunks[i].spec.type != type) ++i;
     return static_cast<std::ptrdiff_t>(i);
   };
-  refused_after([&](RawSnapshot& raw) { raw.chunks.erase(raw.chunks.begin() + position(raw, kChunkManifest)); },
+  refused_after(
+      [&](RawSnapshot& raw) { raw.chunks.erase(raw.chunks.begin() + position(raw, kChunkManifest)); },
+      "CONF must be the first");
+  refused_after(
+      [&](RawSnapshot& raw) { raw.chunks.erase(raw.chunks.begin() + position(raw, kChunkMemoryMap)); },
+      "MEMM must follow CONF");
+  refused_after([&](RawSnapshot& raw) { raw.chunks.push_back(raw.find(kChunkManifest)); },
                 "CONF must be the first");
-  refused_after([&](RawSnapshot& raw) { raw.chunks.erase(raw.chunks.begin() + position(raw, kChunkMemoryMap)); },
+  refused_after([&](RawSnapshot& raw) { raw.chunks.push_back(raw.find(kChunkMemoryMap)); },
                 "MEMM must follow CONF");
-  refused_after([&](RawSnapshot& raw) { raw.chunks.push_back(raw.find(kChunkManifest)); }, "CONF must be the first");
-  refused_after([&](RawSnapshot& raw) { raw.chunks.push_back(raw.find(kChunkMemoryMap)); }, "MEMM must follow CONF");
   refused_after([&](RawSnapshot& raw) { raw.chunks.push_back(raw.chunks.front()); }, "used twice");
-  refused_after([&](RawSnapshot& raw) { raw.find(kChunkManifest).spec.schema_id = 99; }, "no SCHM chunk before it");
-  refused_after([&](RawSnapshot& raw) { std::rotate(raw.chunks.begin(), raw.chunks.begin() + 1,
-                                                    raw.chunks.begin() + position(raw, kChunkMemoryMap) + 1);
-                                        raw.chunks.front().spec.instance = 0; },
-                "0 or used twice");
+  refused_after([&](RawSnapshot& raw) { raw.find(kChunkManifest).spec.schema_id = 99; },
+                "no SCHM chunk before it");
+  refused_after(
+      [&](RawSnapshot& raw) {
+        std::rotate(raw.chunks.begin(), raw.chunks.begin() + 1,
+                    raw.chunks.begin() + position(raw, kChunkMemoryMap) + 1);
+        raw.chunks.front().spec.instance = 0;
+      },
+      "0 or used twice");
   refused_after([&](RawSnapshot& raw) { raw.find(kChunkManifest).body.resize(10); }, "has no body");
   refused_after([&](RawSnapshot& raw) { raw.find(kChunkSchema).body.clear(); }, "has a body");
   refused_after([&](RawSnapshot& raw) { raw.find(kChunkSchema).body.resize((1 << 20) + 1); }, "1 MiB");
   refused_after([&](RawSnapshot& raw) { raw.find(kChunkFlatRam).spec.flags = kChunkCritical; }, "leaves");
-  refused_after([&](RawSnapshot& raw) {
-    raw.end_schema_id = 0xFFFF;
-  }, "no SCHM chunk before it");
+  refused_after([&](RawSnapshot& raw) { raw.end_schema_id = 0xFFFF; }, "no SCHM chunk before it");
 }
 
 TEST(ChunkReader, RefusesASequenceWithAHole) {
@@ -237,7 +245,8 @@ TEST(ChunkReader, RefusesASequenceWithAHole) {
 TEST(ChunkReader, RefusesAChunkFromAnotherPlaceOrAnotherSnapshot) {
   RawSnapshot raw = sample();
   const std::uint32_t schema = raw.add_schema(kThing, "thing");
-  for (int i = 0; i < 2; ++i) raw.chunks.push_back({{kThing, schema, 0, kChunkCritical}, ByteVector(100, std::byte(i)), {}, 0});
+  for (int i = 0; i < 2; ++i)
+    raw.chunks.push_back({{kThing, schema, 0, kChunkCritical}, ByteVector(100, std::byte(i)), {}, 0});
   const ByteVector good = raw.bytes();
   const auto reader = open(good);
   ASSERT_TRUE(reader) << reader.error().to_string();
@@ -263,7 +272,8 @@ TEST(ChunkReader, ReportsPaddingAndGapsThatAreNotZero) {
   ASSERT_TRUE(sound);
   int checked = 0;
   for (const ChunkRecord& chunk : sound->chunks()) {
-    for (const auto& [begin, end] : {std::pair(chunk.meta_end(), chunk.body_offset()), std::pair(chunk.body_end(), chunk.end)}) {
+    for (const auto& [begin, end] :
+         {std::pair(chunk.meta_end(), chunk.body_offset()), std::pair(chunk.body_end(), chunk.end)}) {
       if (begin == end) continue;
       ByteVector bad = good;
       bad[end - 1] = std::byte{1};

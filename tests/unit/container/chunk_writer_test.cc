@@ -24,7 +24,9 @@ TEST(ChunkWriter, RefusesWhatTheFormatCannotExpress) {
   auto writer = ChunkWriter::begin(file, header());
   ASSERT_TRUE(writer);
   const ByteVector meta(8);
-  const auto kind_of = [](const Result<void>& result) { return result ? ErrorKind::kInternal : result.error().kind(); };
+  const auto kind_of = [](const Result<void>& result) {
+    return result ? ErrorKind::kInternal : result.error().kind();
+  };
   EXPECT_EQ(kind_of(writer->append({FourCc("A\"BC"), 1}, meta)), ErrorKind::kUsage);
   EXPECT_EQ(kind_of(writer->append({kThing, 0}, meta)), ErrorKind::kUsage);
   EXPECT_EQ(kind_of(writer->append({kChunkSchema, 1}, meta)), ErrorKind::kUsage);
@@ -40,7 +42,8 @@ TEST(ChunkWriter, AReservedChunkMustBeCommittedWithAMetaOfTheReservedSize) {
   const File file = test::memory_file({});
   auto writer = ChunkWriter::begin(file, header());
   ASSERT_TRUE(writer);
-  const auto reserved = writer->reserve({kChunkFlatRam, 1, 0, kChunkCritical | kChunkLeaves}, 100, 4096, 4096);
+  const auto reserved =
+      writer->reserve({kChunkFlatRam, 1, 0, kChunkCritical | kChunkLeaves}, 100, 4096, 4096);
   ASSERT_TRUE(reserved);
   EXPECT_EQ(reserved->body_offset, 4096u);
   EXPECT_EQ(reserved->header.gap, 4096u - 128 - 64 - 100);

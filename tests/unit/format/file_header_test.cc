@@ -63,7 +63,8 @@ TEST(FileHeader, ComesBackAsItWasWritten) {
   FileHeader header = sample();
   header.minor = 7;
   header.arch = 99;
-  header.features = {{FeatureKind::kCompatible, 0, "a"}, {FeatureKind::kCompatible, 63, std::string(59, 'z')}};
+  header.features = {{FeatureKind::kCompatible, 0, "a"},
+                     {FeatureKind::kCompatible, 63, std::string(59, 'z')}};
   const auto decoded = decode_file_header(encode(header));
   ASSERT_TRUE(decoded) << decoded.error().to_string();
   EXPECT_EQ(*decoded, header);
@@ -78,7 +79,8 @@ TEST(FileHeader, RefusesEverySingleFlippedBit) {
     bad[bit / 8] ^= std::byte(1 << (bit % 8));
     const auto decoded = decode_file_header(bad);
     ASSERT_FALSE(decoded) << "bit " << bit;
-    ASSERT_EQ(decoded.error().kind(), ErrorKind::kCorrupt) << "bit " << bit << ": " << decoded.error().to_string();
+    ASSERT_EQ(decoded.error().kind(), ErrorKind::kCorrupt)
+        << "bit " << bit << ": " << decoded.error().to_string();
   }
 }
 

@@ -94,7 +94,8 @@ TEST_F(FlatRamFile, LeavesAreTheHashesOfTheExtentsZeroPagesIncluded) {
   ASSERT_EQ(meta_.leaves.size(), 21u);
   for (std::uint64_t i = 0; i < meta_.leaves.size(); ++i) {
     const std::uint64_t begin = i * kExtent;
-    const ByteView extent = ByteView(memory).subspan(begin, std::min<std::uint64_t>(kExtent, memory.size() - begin));
+    const ByteView extent =
+        ByteView(memory).subspan(begin, std::min<std::uint64_t>(kExtent, memory.size() - begin));
     EXPECT_EQ(meta_.leaves[i], xxh3_64(extent)) << i;
   }
   EXPECT_EQ(chunk_.header.body_hash, leaves_hash(meta_.leaves));
@@ -146,7 +147,8 @@ TEST_F(FlatRamFile, FindsASingleChangedByteInDataAndInHoles) {
   write({memory, false});
   auto file = File::open_for_writing(dir_.file("ram"));
   ASSERT_TRUE(file);
-  for (const std::uint64_t at : {std::uint64_t{5}, 5 * kExtent + 100, 9 * kExtent, std::uint64_t{memory.size() - 1}}) {
+  for (const std::uint64_t at :
+       {std::uint64_t{5}, 5 * kExtent + 100, 9 * kExtent, std::uint64_t{memory.size() - 1}}) {
     const std::byte wrong = memory[at] ^ std::byte{0x10};
     ASSERT_TRUE(file->write_at(chunk_.body_offset() + at, {&wrong, 1}));
     const auto mapping = map_flat_ram(*reader_, chunk_);

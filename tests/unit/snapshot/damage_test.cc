@@ -24,7 +24,9 @@ class Patient {
   File file_;
 };
 
-test::SmallSnapshot small() { return test::SmallSnapshot({16u << 10, false}); }
+test::SmallSnapshot small() {
+  return test::SmallSnapshot({16u << 10, false});
+}
 
 void expect_every_cut_is_truncated(const ByteVector& bytes, std::size_t step) {
   const Patient patient(bytes);
@@ -35,14 +37,16 @@ void expect_every_cut_is_truncated(const ByteVector& bytes, std::size_t step) {
     ASSERT_TRUE(patient.file().truncate(size));
     const auto refused = patient.open(ReadLevel::kFull);
     ASSERT_FALSE(refused) << "cut to " << size;
-    ASSERT_EQ(refused.error().kind(), ErrorKind::kTruncated) << "cut to " << size << ": "
-                                                              << refused.error().to_string();
+    ASSERT_EQ(refused.error().kind(), ErrorKind::kTruncated)
+        << "cut to " << size << ": " << refused.error().to_string();
     ++cuts;
   }
   EXPECT_GT(cuts, bytes.size() / step * 2);
 }
 
-TEST(Damage, AFileCutAtEvery64BytesOrOneOffIsTruncated) { expect_every_cut_is_truncated(small().bytes(), 64); }
+TEST(Damage, AFileCutAtEvery64BytesOrOneOffIsTruncated) {
+  expect_every_cut_is_truncated(small().bytes(), 64);
+}
 
 TEST(Damage, AFileWithALargeSegmentCutAnywhereIsTruncated) {
   expect_every_cut_is_truncated(test::SmallSnapshot().bytes(), 4096);
@@ -66,7 +70,8 @@ TEST(Damage, EveryFlippedByteIsCorrupt) {
     ASSERT_TRUE(patient.file().write_at(at, {&flipped, 1}));
     const auto refused = patient.open(ReadLevel::kFull);
     ASSERT_FALSE(refused) << "byte " << at;
-    ASSERT_EQ(refused.error().kind(), ErrorKind::kCorrupt) << "byte " << at << ": " << refused.error().to_string();
+    ASSERT_EQ(refused.error().kind(), ErrorKind::kCorrupt)
+        << "byte " << at << ": " << refused.error().to_string();
     ASSERT_TRUE(refused.error().offset()) << refused.error().to_string();
     ASSERT_EQ(refused.error().file(), "memory");
     ASSERT_TRUE(patient.file().write_at(at, {&bytes[at], 1}));

@@ -26,7 +26,8 @@ MemoryMap memory_map() {
 }
 
 template <typename Change>
-void expect_refusal(Change change, const std::string& field, const std::string& device, const std::string& fragment) {
+void expect_refusal(Change change, const std::string& field, const std::string& device,
+                    const std::string& fragment) {
   Manifest changed = manifest();
   change(changed);
   const auto refused = validate(changed);
@@ -62,8 +63,10 @@ TEST(Manifest, WithoutDevicesIsValid) {
 }
 
 TEST(Manifest, RefusesWhatContradictsItself) {
-  expect_refusal([](Manifest& m) { m.devices[1].instance = 2; }, "instance", "isa0/rtc@70", "in place 1 has instance 2");
-  expect_refusal([](Manifest& m) { m.devices[2].path = m.devices[0].path; }, "path", "isa0/uart@3f8", "two devices");
+  expect_refusal([](Manifest& m) { m.devices[1].instance = 2; }, "instance", "isa0/rtc@70",
+                 "in place 1 has instance 2");
+  expect_refusal([](Manifest& m) { m.devices[2].path = m.devices[0].path; }, "path", "isa0/uart@3f8",
+                 "two devices");
   expect_refusal([](Manifest& m) { m.devices[2].path = "a b"; }, "path", "#2", "printable");
   expect_refusal([](Manifest& m) { m.devices[2].path = ""; }, "path", "#2", "1 to 255");
   expect_refusal([](Manifest& m) { m.devices[2].type = "Uart"; }, "type", "isa0/uart@2f8", "type name");
@@ -71,22 +74,42 @@ TEST(Manifest, RefusesWhatContradictsItself) {
                  "two slots of the machine are named \"console0\"");
   expect_refusal([](Manifest& m) { m.devices[2].slots[0].name = "/dev/sda"; }, "slots.name", "isa0/uart@2f8",
                  "malformed name");
-  expect_refusal([](Manifest& m) { m.devices[0].slots[0].hint = "\xFF"; }, "slots.hint", "isa0/uart@3f8", "UTF-8");
-  expect_refusal([](Manifest& m) { m.devices[0].version = {0, 1}; }, "version", "isa0/uart@3f8", "begin with 1");
-  expect_refusal([](Manifest& m) { m.devices[0].readable_since = {1, 1}; }, "readable_since", "isa0/uart@3f8",
-                 "version 1.0 claims to be readable since 1.1");
-  expect_refusal([](Manifest& m) { m.devices[1].features = {"alarm", "alarm"}; }, "features", "isa0/rtc@70", "twice");
-  expect_refusal([](Manifest& m) { m.devices[1].features = {"a\nb"}; }, "features", "isa0/rtc@70", "malformed");
-  expect_refusal([](Manifest& m) { m.devices[2].restore_after = {3}; }, "restore_after", "isa0/uart@2f8", "instance 3");
-  expect_refusal([](Manifest& m) { m.devices[2].restore_after = {2}; }, "restore_after", "isa0/uart@2f8", "instance 2");
-  expect_refusal([](Manifest& m) { m.devices[2].restore_after = {0, 0}; }, "restore_after", "isa0/uart@2f8", "twice");
+  expect_refusal([](Manifest& m) { m.devices[0].slots[0].hint = "\xFF"; }, "slots.hint", "isa0/uart@3f8",
+                 "UTF-8");
+  expect_refusal(
+      [](Manifest& m) {
+        m.devices[0].version = {0, 1};
+      },
+      "version", "isa0/uart@3f8", "begin with 1");
+  expect_refusal(
+      [](Manifest& m) {
+        m.devices[0].readable_since = {1, 1};
+      },
+      "readable_since", "isa0/uart@3f8", "version 1.0 claims to be readable since 1.1");
+  expect_refusal(
+      [](Manifest& m) {
+        m.devices[1].features = {"alarm", "alarm"};
+      },
+      "features", "isa0/rtc@70", "twice");
+  expect_refusal([](Manifest& m) { m.devices[1].features = {"a\nb"}; }, "features", "isa0/rtc@70",
+                 "malformed");
+  expect_refusal([](Manifest& m) { m.devices[2].restore_after = {3}; }, "restore_after", "isa0/uart@2f8",
+                 "instance 3");
+  expect_refusal([](Manifest& m) { m.devices[2].restore_after = {2}; }, "restore_after", "isa0/uart@2f8",
+                 "instance 2");
+  expect_refusal(
+      [](Manifest& m) {
+        m.devices[2].restore_after = {0, 0};
+      },
+      "restore_after", "isa0/uart@2f8", "twice");
   expect_refusal([](Manifest& m) { m.producer_name.clear(); }, "producer.name", "", "empty");
   expect_refusal([](Manifest& m) { m.comment = std::string("a\0b", 3); }, "comment", "", "UTF-8");
   expect_refusal([](Manifest& m) { m.release_level = 0; }, "release_level", "", "begin with 1");
 }
 
 TEST(Manifest, RefusesACircleOfRestoreEdgesAndNamesADeviceInIt) {
-  expect_refusal([](Manifest& m) { m.devices[0].restore_after = {2}; }, "restore_after", "isa0/uart@3f8", "circle");
+  expect_refusal([](Manifest& m) { m.devices[0].restore_after = {2}; }, "restore_after", "isa0/uart@3f8",
+                 "circle");
   Manifest pair = manifest();
   pair.devices[2].restore_after = {};
   pair.devices[0].restore_after = {1};
@@ -97,8 +120,9 @@ TEST(Manifest, RefusesACircleOfRestoreEdgesAndNamesADeviceInIt) {
 }
 
 TEST(Manifest, RefusesTextThatIsNotUtf8) {
-  for (const std::string& text : {std::string("\xC0\x80"), std::string("\xED\xA0\x80"), std::string("\xF4\x90\x80\x80"),
-                                  std::string("\xE2\x82"), std::string("\x80"), std::string("\xF0\x8F\x80\x80")}) {
+  for (const std::string& text :
+       {std::string("\xC0\x80"), std::string("\xED\xA0\x80"), std::string("\xF4\x90\x80\x80"),
+        std::string("\xE2\x82"), std::string("\x80"), std::string("\xF0\x8F\x80\x80")}) {
     Manifest changed = manifest();
     changed.comment = text;
     EXPECT_FALSE(validate(changed));
@@ -130,7 +154,8 @@ TEST(Manifest, RefusesASmallBufferThatUnfoldsToALargeManifest) {
   // Every device shares one vector of features that all share one long string.
   flatbuffers::FlatBufferBuilder builder;
   const auto feature = builder.CreateString(std::string(60'000, 'f'));
-  const auto features = builder.CreateVector(std::vector<flatbuffers::Offset<flatbuffers::String>>(1000, feature));
+  const auto features =
+      builder.CreateVector(std::vector<flatbuffers::Offset<flatbuffers::String>>(1000, feature));
   const auto version = schema::CreateChunkVersion(builder, 1, 0);
   const auto path = builder.CreateString("a");
   const auto type = builder.CreateString("t");
@@ -139,7 +164,8 @@ TEST(Manifest, RefusesASmallBufferThatUnfoldsToALargeManifest) {
     devices.push_back(schema::CreateDevice(builder, i, path, type, version, version, features));
   }
   const auto producer = schema::CreateProducer(builder, path, path);
-  schema::FinishManifestBuffer(builder, schema::CreateManifest(builder, producer, 0, 1, 0, builder.CreateVector(devices)));
+  schema::FinishManifestBuffer(
+      builder, schema::CreateManifest(builder, producer, 0, 1, 0, builder.CreateVector(devices)));
   const ByteVector bytes = take_bytes(builder);
   ASSERT_LT(bytes.size(), 150'000u);
   const auto refused = decode_manifest(bytes);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Files whose hashes are all right and that must be refused all the same, and files that look odd and must not.
+// Files whose hashes are all right and that must be refused all the same, and files that look odd and must
+// not.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -13,13 +14,15 @@
 namespace vmsnap {
 namespace {
 
-using ::testing::HasSubstr;
 using test::RawChunk;
 using test::RawSnapshot;
+using ::testing::HasSubstr;
 
 const FourCc kThing("THNG");
 
-RawSnapshot sample() { return RawSnapshot::parse(test::SmallSnapshot({16u << 10, false}).bytes()); }
+RawSnapshot sample() {
+  return RawSnapshot::parse(test::SmallSnapshot({16u << 10, false}).bytes());
+}
 
 Result<SnapshotReader> open(const RawSnapshot& raw, bool allow_unknown_critical = false) {
   return SnapshotReader::open(test::memory_file(raw.bytes()), {ReadLevel::kFull, allow_unknown_critical});
@@ -33,15 +36,24 @@ void expect_refusal(const RawSnapshot& raw, ErrorKind kind, const std::string& f
   EXPECT_EQ(reader.error().file(), "memory");
 }
 
-void set_manifest(RawSnapshot& raw, const Manifest& manifest) { raw.find(kChunkManifest).meta = *encode(manifest); }
-void set_memory_map(RawSnapshot& raw, const MemoryMap& map) { raw.find(kChunkMemoryMap).meta = *encode(map); }
+void set_manifest(RawSnapshot& raw, const Manifest& manifest) {
+  raw.find(kChunkManifest).meta = *encode(manifest);
+}
+void set_memory_map(RawSnapshot& raw, const MemoryMap& map) {
+  raw.find(kChunkMemoryMap).meta = *encode(map);
+}
 
-Manifest manifest_of(RawSnapshot& raw) { return *decode_manifest(raw.find(kChunkManifest).meta); }
-MemoryMap memory_map_of(RawSnapshot& raw) { return *decode_memory_map(raw.find(kChunkMemoryMap).meta); }
+Manifest manifest_of(RawSnapshot& raw) {
+  return *decode_manifest(raw.find(kChunkManifest).meta);
+}
+MemoryMap memory_map_of(RawSnapshot& raw) {
+  return *decode_memory_map(raw.find(kChunkMemoryMap).meta);
+}
 
 void add_thing(RawSnapshot& raw, std::uint32_t flags) {
   const std::uint32_t schema = raw.add_schema(kThing, "thing");
-  raw.chunks.push_back({{kThing, schema, 5, flags}, ByteVector(24, std::byte{1}), ByteVector(10, std::byte{2}), 0});
+  raw.chunks.push_back(
+      {{kThing, schema, 5, flags}, ByteVector(24, std::byte{1}), ByteVector(10, std::byte{2}), 0});
 }
 
 TEST(Refusal, TheSampleItselfIsAccepted) {
@@ -112,7 +124,8 @@ TEST(Refusal, UnknownKindsOfSlotsAndSegmentsAreUnsupportedToARestoreOnly) {
 TEST(Refusal, ADeviceWithoutItsChunkIsCorrupt) {
   RawSnapshot raw = sample();
   raw.chunks.pop_back();
-  expect_refusal(raw, ErrorKind::kCorrupt, "device isa0/uart@2f8: no chunk holds the state of this uart16550");
+  expect_refusal(raw, ErrorKind::kCorrupt,
+                 "device isa0/uart@2f8: no chunk holds the state of this uart16550");
 }
 
 TEST(Refusal, ADeviceWithTwoChunksIsCorrupt) {

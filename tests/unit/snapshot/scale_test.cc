@@ -38,7 +38,8 @@ TEST(Scale, SixtyFourGibibytesOfMostlyAbsentMemoryStaySmall) {
   const TempDir dir;
   const auto memory = Mapping::anonymous(kGuestSize);
   ASSERT_TRUE(memory);
-  for (const std::uint64_t at : {std::uint64_t{0}, std::uint64_t{1} << 35, kGuestSize - 1}) memory->data()[at] = std::byte{7};
+  for (const std::uint64_t at : {std::uint64_t{0}, std::uint64_t{1} << 35, kGuestSize - 1})
+    memory->data()[at] = std::byte{7};
   SnapshotContents contents;
   contents.manifest.producer_name = "scale-test";
   contents.memory_map.segments = {{0, "ram", SegmentKind::kSystemMemory, kGuestSize}};

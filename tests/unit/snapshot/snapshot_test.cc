@@ -63,7 +63,8 @@ TEST(Snapshot, IsPublishedWithModeSixHundredAndNothingBesideIt) {
   ASSERT_EQ(::stat(dir.file("s").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0600u);
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(dir.path())) names.push_back(entry.path().filename());
+  for (const auto& entry : std::filesystem::directory_iterator(dir.path()))
+    names.push_back(entry.path().filename());
   EXPECT_THAT(names, ElementsAre("s"));
 }
 
@@ -149,28 +150,36 @@ TEST(Snapshot, WriterRefusesContentsThatDoNotFitTogether) {
     EXPECT_THAT(refused.error().to_string(), HasSubstr(fragment));
     EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
   };
-  expect_refusal([](SnapshotContents& c) { c.device_states.pop_back(); }, ErrorKind::kUsage, "3 devices, but 2 states");
+  expect_refusal([](SnapshotContents& c) { c.device_states.pop_back(); }, ErrorKind::kUsage,
+                 "3 devices, but 2 states");
   expect_refusal([](SnapshotContents& c) { c.segments.pop_back(); }, ErrorKind::kUsage, "3 segments, but 2");
   expect_refusal([](SnapshotContents& c) { c.segments[1].bytes = c.segments[0].bytes; }, ErrorKind::kUsage,
                  "\"bootrom\" has 4096 bytes");
-  expect_refusal([](SnapshotContents& c) { std::swap(c.device_states[0], c.device_states[1]); }, ErrorKind::kUsage,
-                 "device isa0/uart@3f8: the state given is not a UART FlatBuffer");
-  expect_refusal([](SnapshotContents& c) { c.device_states[0].resize(7); }, ErrorKind::kUsage, "not a UART FlatBuffer");
-  expect_refusal([](SnapshotContents& c) { c.device_states[1].resize((16u << 20) + 1); }, ErrorKind::kLimitExceeded,
-                 "16 MiB");
-  expect_refusal([](SnapshotContents& c) { c.manifest.devices[1].type = "flux_capacitor"; }, ErrorKind::kUsage,
-                 "does not write flux_capacitor");
-  expect_refusal([](SnapshotContents& c) { c.manifest.devices[1].version = {1, 9}; }, ErrorKind::kUsage, "version 1.9");
-  expect_refusal([](SnapshotContents& c) { c.manifest.devices[1].instance = 7; }, ErrorKind::kCorrupt, "instance 7");
-  expect_refusal([](SnapshotContents& c) { c.memory_map.mappings[0].size += 4096; }, ErrorKind::kCorrupt, "mapping 0");
+  expect_refusal([](SnapshotContents& c) { std::swap(c.device_states[0], c.device_states[1]); },
+                 ErrorKind::kUsage, "device isa0/uart@3f8: the state given is not a UART FlatBuffer");
+  expect_refusal([](SnapshotContents& c) { c.device_states[0].resize(7); }, ErrorKind::kUsage,
+                 "not a UART FlatBuffer");
+  expect_refusal([](SnapshotContents& c) { c.device_states[1].resize((16u << 20) + 1); },
+                 ErrorKind::kLimitExceeded, "16 MiB");
+  expect_refusal([](SnapshotContents& c) { c.manifest.devices[1].type = "flux_capacitor"; },
+                 ErrorKind::kUsage, "does not write flux_capacitor");
+  expect_refusal(
+      [](SnapshotContents& c) {
+        c.manifest.devices[1].version = {1, 9};
+      },
+      ErrorKind::kUsage, "version 1.9");
+  expect_refusal([](SnapshotContents& c) { c.manifest.devices[1].instance = 7; }, ErrorKind::kCorrupt,
+                 "instance 7");
+  expect_refusal([](SnapshotContents& c) { c.memory_map.mappings[0].size += 4096; }, ErrorKind::kCorrupt,
+                 "mapping 0");
 }
 
 TEST(Snapshot, WriterRefusesImpossibleAlignments) {
   SnapshotWriteOptions options;
   for (const int shift : {11, 31}) {
     options.body_align_shift = static_cast<std::uint8_t>(shift);
-    const auto refused =
-        write_snapshot(test::memory_file({}), test::SmallSnapshot().contents(), device_chunk_types(), options);
+    const auto refused = write_snapshot(test::memory_file({}), test::SmallSnapshot().contents(),
+                                        device_chunk_types(), options);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().kind(), ErrorKind::kUsage);
   }
