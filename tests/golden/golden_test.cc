@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Reads every golden file and holds the outcome to expectations.tsv.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "snapshot/check.h"
+
+namespace vmsnap {
+namespace {
+
+const std::filesystem::path kFolder = VMSNAP_GOLDEN_FOLDER;
+
+struct Expectation {
+  std::string file;
+  std::string verdict;
+  std::string fragment;
+};
+
+std::vector<Expectation> expectations() {
+  std::vector<Expectation> result;
+  std::ifstream table(kFolder / "expectations.tsv");
+  for (std::string line; std::getline(table, line);) {
+    std::istringstream fields(line);
+    Expectation& expectation = result.emplace_back();
+    std::getline(fields, expectation.file, '\t');
+    std::getline(fields, expectation.verdict, '\t');
+    std::getline(fields, expectation.fragment);
+  }
+  return result;
+}
+
+/// What a check finds, except the file mode: git keeps none of 0600.
+std::string finding_codes(const CheckReport& report) {
+  std::string codes;
+  for (const Finding& finding : report.findings) {
+    if (finding.code == Finding::Code::kFileMode) continue;
+    if (!codes.empty()) codes += ' ';
+    codes += to_string(finding.code);
+  }
+  return codes;
+}
+
+TEST(Golden, EveryFileIsReadOrRefusedAsItAlwaysWas) {
+  std::size_t sound = 0;
+  std::size_t refused = 0;
+  for (const Expectation& expectation : expectations()) {
+    SCOPED_TRACE(expectation.file);
+    const CheckReport report = check_snapshot((kFolder / expectation.file).string(), ReadLevel::kFull);
+    if (expectation.verdict == "ok") {
+      EXPECT_FALSE(report.error) << report.error->to_string();
+      EXPECT_EQ(finding_codes(report), expectation.fragment);
+      ++sound;
+      continue;
+    }
+    ASSERT_TRUE(report.error);
+    EXPECT_EQ(to_string(report.error->kind()), expectation.verdict) << report.error->to_string();
+    EXPECT_THAT(report.error->to_string(), ::testing::HasSubstr(expectation.fragment));
+    ++refused;
+  }
+  EXPECT_GE(sound, 9u);
+  EXPECT_GE(refused, 60u);
+}
+
+TEST(Golden, EveryFileHasItsExpectationAndItsFolderSaysTheVerdict) {
+  std::set<std::string> expected;
+  for (const Expectation& expectation : expectations()) {
+    EXPECT_TRUE(expected.insert(expectation.file).second) << expectation.file << " is listed twice";
+    const std::string folder = expectation.file.substr(0, expectation.file.find('/'));
+    if (expectation.verdict == "ok") {
+      EXPECT_EQ(folder, "good");
+    } else if (expectation.verdict == "unsupported") {
+      EXPECT_EQ(folder, "unsupported");
+    } else {
+      EXPECT_EQ(folder, "bad");
+    }
+  }
+  std::set<std::string> present;
+  for (const char* folder : {"good", "bad", "unsupported"}) {
+    for (const auto& entry : std::filesystem::directory_iterator(kFolder / folder)) {
+      if (entry.path().extension() == ".vmsnap") present.insert(folder / entry.path().filename());
+    }
+  }
+  EXPECT_EQ(present, expected);
+}
+
+}  // namespace
+}  // namespace vmsnap
