@@ -84,8 +84,9 @@ struct Machine {
   /// Touches every register there is.
   void use() {
     std::array<std::byte, 4> value{};
-    for (IoHandler* handler : {static_cast<IoHandler*>(&uart), &keyboard.data_port(), &keyboard.command_port(),
-                               static_cast<IoHandler*>(&clock_chip), static_cast<IoHandler*>(&power_chip)}) {
+    for (IoHandler* handler :
+         {static_cast<IoHandler*>(&uart), &keyboard.data_port(), &keyboard.command_port(),
+          static_cast<IoHandler*>(&clock_chip), static_cast<IoHandler*>(&power_chip)}) {
       for (std::uint64_t offset = 0; offset < 16; ++offset) {
         handler->read(offset, std::span(value).first(1));
         handler->write(offset, std::span(value).first(1));
@@ -140,7 +141,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                                                                    {"ACPM", &machine.power_chip},
                                                                    {"PCIH", &machine.host},
                                                                    {"VBLK", machine.disk.get()}}};
-  const std::string identifier = size < 8 ? std::string() : std::string(reinterpret_cast<const char*>(data) + 4, 4);
+  const std::string identifier =
+      size < 8 ? std::string() : std::string(reinterpret_cast<const char*>(data) + 4, 4);
   bool known = false;
   for (const auto& [name, device] : devices) known = known || identifier == name;
   for (const auto& [name, device] : devices) {

@@ -80,7 +80,8 @@ void AcpiPm::read(std::uint64_t offset, MutableByteView data) {
 void AcpiPm::write(std::uint64_t offset, ByteView data) {
   const std::lock_guard lock(mutex_);
   latch_timer_status();
-  for (std::size_t i = 0; i < data.size(); ++i) write_byte(offset + i, std::to_integer<std::uint8_t>(data[i]));
+  for (std::size_t i = 0; i < data.size(); ++i)
+    write_byte(offset + i, std::to_integer<std::uint8_t>(data[i]));
   update_irq();
 }
 
@@ -98,7 +99,8 @@ void AcpiPm::write_byte(std::uint64_t offset, std::uint8_t value) {
     case kControl: {
       const auto written = static_cast<std::uint16_t>((r_.control & others) | bits);
       // There is no other mode than ACPI's, so SCI_EN cannot be changed.
-      r_.control = static_cast<std::uint16_t>((written & kControlBits & ~kSciEnable) | (r_.control & kSciEnable));
+      r_.control =
+          static_cast<std::uint16_t>((written & kControlBits & ~kSciEnable) | (r_.control & kSciEnable));
       const bool soft_off = (written & kSleepType) >> kSleepTypeShift == kSleepTypeS5;
       if ((bits & kSleepEnable) != 0 && soft_off) power_.request_power_off();
       break;

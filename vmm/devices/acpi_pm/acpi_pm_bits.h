@@ -20,7 +20,8 @@ inline constexpr std::uint16_t kPowerButtonBit = 0x0100;
 inline constexpr std::uint16_t kSleepButtonBit = 0x0200;
 inline constexpr std::uint16_t kRtcBit = 0x0400;
 inline constexpr std::uint16_t kWakeBit = 0x8000;
-inline constexpr std::uint16_t kEnableBits = kTimerBit | kGlobalBit | kPowerButtonBit | kSleepButtonBit | kRtcBit;
+inline constexpr std::uint16_t kEnableBits =
+    kTimerBit | kGlobalBit | kPowerButtonBit | kSleepButtonBit | kRtcBit;
 inline constexpr std::uint16_t kStatusBits = kEnableBits | kBusMasterBit | kWakeBit;
 
 // PM1_CNT.

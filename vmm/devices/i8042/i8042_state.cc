@@ -37,11 +37,13 @@ Result<ByteVector> I8042::save() const {
 }
 
 Result<I8042::Registers> I8042::validate(const schema::I8042T& state) {
-  const bool takes_data = (state.pending_command & kRamMask) == kWriteRam ||
-                          (state.pending_command >= kWriteOutputPort && state.pending_command <= kWriteAuxiliary);
+  const bool takes_data =
+      (state.pending_command & kRamMask) == kWriteRam ||
+      (state.pending_command >= kWriteOutputPort && state.pending_command <= kWriteAuxiliary);
   if (state.pending_command != 0 && !takes_data) {
-    return corrupt_field("pending_command",
-                         fmt::format("command {:#04x} takes no data byte, so it cannot wait for one", state.pending_command));
+    return corrupt_field(
+        "pending_command",
+        fmt::format("command {:#04x} takes no data byte, so it cannot wait for one", state.pending_command));
   }
   if (state.output_buffer.size() > kOutputBufferSize) {
     return corrupt_field("output_buffer", fmt::format("{} bytes are more than the {} there may be",

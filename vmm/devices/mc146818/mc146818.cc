@@ -23,7 +23,9 @@ constexpr std::uint32_t kUpdateNoticeNs = 244'000;
 /// After the divider is released the first update comes half a second later.
 constexpr std::uint32_t kDividerReleaseNs = kNsPerSecond / 2;
 
-bool divider_held(const Cmos& cmos) { return (cmos[kRegisterA] & kDividerReset) == kDividerReset; }
+bool divider_held(const Cmos& cmos) {
+  return (cmos[kRegisterA] & kDividerReset) == kDividerReset;
+}
 
 }  // namespace
 
@@ -199,7 +201,8 @@ std::optional<std::int64_t> Mc146818::ns_to_event() const {
   if ((register_c(s_) & kInterruptRequest) != 0) return std::nullopt;
   const std::uint64_t fraction = now(s_, clock_.monotonic_ns()).fraction;
   std::uint64_t event = kNsPerSecond;
-  if (const std::uint64_t hz = periodic_hz(s_.cmos[kRegisterA]); hz != 0 && (enabled & kPeriodicEnable) != 0) {
+  if (const std::uint64_t hz = periodic_hz(s_.cmos[kRegisterA]);
+      hz != 0 && (enabled & kPeriodicEnable) != 0) {
     const std::uint64_t next = fraction * hz / kNsPerSecond + 1;
     event = (next * kNsPerSecond + hz - 1) / hz;
   }
@@ -212,7 +215,8 @@ void Mc146818::schedule() {
     try {
       timer_ = std::thread([this] { run_timer(); });
     } catch (const std::system_error&) {
-      return;  // the host is out of threads: the guest sees the flags when it looks, and the next access tries again
+      return;  // the host is out of threads: the guest sees the flags when it looks, and the next access
+               // tries again
     }
   }
   wake_.notify_all();
@@ -274,13 +278,16 @@ Result<ByteVector> Mc146818::save() const {
 
 Result<Mc146818::State> Mc146818::validate(const schema::Mc146818T& state) {
   if (state.cmos.size() != kCmosSize) {
-    return corrupt_field("cmos", fmt::format("the CMOS RAM has {} bytes instead of {}", state.cmos.size(), kCmosSize));
+    return corrupt_field(
+        "cmos", fmt::format("the CMOS RAM has {} bytes instead of {}", state.cmos.size(), kCmosSize));
   }
   if (state.time < kMinTime || state.time > kMaxTime) {
-    return corrupt_field("time", fmt::format("{} s is outside the years 0 to 9999 that the clock can show", state.time));
+    return corrupt_field(
+        "time", fmt::format("{} s is outside the years 0 to 9999 that the clock can show", state.time));
   }
   if (state.time_fraction >= kNsPerSecond) {
-    return corrupt_field("time_fraction", fmt::format("{} ns is not less than a second", state.time_fraction));
+    return corrupt_field("time_fraction",
+                         fmt::format("{} ns is not less than a second", state.time_fraction));
   }
   State s;
   s.index = state.index;

@@ -26,8 +26,8 @@ class Mc146818 final : public Device, public IoHandler {
  public:
   static constexpr std::uint64_t kPorts = 2;
 
-  /// `base` is the index port and names the device. `clock` and `irq` must outlive it; without `irq` the flags
-  /// of register C are kept, but no interrupt is raised. The clock shows UTC.
+  /// `base` is the index port and names the device. `clock` and `irq` must outlive it; without `irq` the
+  /// flags of register C are kept, but no interrupt is raised. The clock shows UTC.
   Mc146818(std::uint16_t base, const Clock& clock, IrqLine* irq = nullptr);
   ~Mc146818() override;
 

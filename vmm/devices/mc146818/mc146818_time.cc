@@ -38,7 +38,9 @@ struct Date {
   std::int64_t day;    // 1..31
 };
 
-bool is_leap(std::int64_t year) { return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0); }
+bool is_leap(std::int64_t year) {
+  return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
 
 std::int64_t days_in_month(std::int64_t year, std::int64_t month) {
   constexpr std::array<std::int64_t, 12> kDays = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -137,7 +139,8 @@ bool alarm_matches(std::int64_t seconds, const Cmos& cmos) {
   const auto matches = [](std::uint8_t alarm, std::uint8_t now) {
     return (alarm & kDoNotCare) == kDoNotCare || alarm == now;
   };
-  return matches(cmos[kSecondsAlarm], encode(rest % 60, b)) && matches(cmos[kMinutesAlarm], encode(rest / 60 % 60, b)) &&
+  return matches(cmos[kSecondsAlarm], encode(rest % 60, b)) &&
+         matches(cmos[kMinutesAlarm], encode(rest / 60 % 60, b)) &&
          matches(cmos[kHoursAlarm], encode_hour(rest / 3600, b));
 }
 

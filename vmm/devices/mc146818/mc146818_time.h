@@ -58,7 +58,8 @@ inline constexpr std::int64_t kMaxTime = 253'402'300'799;
 /// True for the bytes that hold the running time (not the alarm).
 [[nodiscard]] bool is_time_byte(std::uint8_t index);
 
-/// Writes `seconds` (kMinTime..kMaxTime) into the time bytes of `cmos`, in the encoding its register B asks for.
+/// Writes `seconds` (kMinTime..kMaxTime) into the time bytes of `cmos`, in the encoding its register B asks
+/// for.
 void encode_time(std::int64_t seconds, Cmos& cmos);
 
 /// The time in the time bytes of `cmos`. Whatever a guest wrote has a meaning: months and days that do not

@@ -100,7 +100,9 @@ void Msix::deliver_pending() {
   }
 }
 
-bool Msix::is_pending(std::size_t vector) const { return (state_.pending[vector / 64] >> (vector % 64) & 1) != 0; }
+bool Msix::is_pending(std::size_t vector) const {
+  return (state_.pending[vector / 64] >> (vector % 64) & 1) != 0;
+}
 
 void Msix::set_pending(std::size_t vector, bool pending) {
   const std::uint64_t bit = std::uint64_t{1} << (vector % 64);
@@ -123,17 +125,20 @@ schema::PciMsixT Msix::save() const {
 
 Result<Msix::State> Msix::validate(const schema::PciMsixT& state) const {
   if (state.table.size() != state_.table.size()) {
-    return corrupt_field("pci.msix.table", fmt::format("the table has {} entries, but the configuration space says {}",
-                                                       state.table.size(), state_.table.size()));
+    return corrupt_field("pci.msix.table",
+                         fmt::format("the table has {} entries, but the configuration space says {}",
+                                     state.table.size(), state_.table.size()));
   }
   if (state.pending.size() != state_.pending.size()) {
-    return corrupt_field("pci.msix.pending", fmt::format("{} words of pending bits do not fit a table of {} vectors",
-                                                         state.pending.size(), state_.table.size()));
+    return corrupt_field("pci.msix.pending",
+                         fmt::format("{} words of pending bits do not fit a table of {} vectors",
+                                     state.pending.size(), state_.table.size()));
   }
   State result;
   for (const auto& item : state.table) {
     if ((item->address & ~kAddressBits) != 0) {
-      return corrupt_field("pci.msix.table.address", fmt::format("{:#x} is not a multiple of 4", item->address));
+      return corrupt_field("pci.msix.table.address",
+                           fmt::format("{:#x} is not a multiple of 4", item->address));
     }
     if ((item->vector_control & ~kMaskBit) != 0) {
       return corrupt_field("pci.msix.table.vector_control",

@@ -37,7 +37,9 @@ PciFunction::PciFunction(const Identity& identity, IoBus* memory, IoBus* io, Irq
   put<std::uint8_t>(kInterruptPin, identity.interrupt_pin);
 }
 
-PciFunction::~PciFunction() { unmap_all(); }
+PciFunction::~PciFunction() {
+  unmap_all();
+}
 
 void PciFunction::add_bar(std::uint8_t index, BarKind kind, std::uint64_t size, IoHandler& handler) {
   assert(std::has_single_bit(size) && size <= 0x8000'0000 && index < 6);
@@ -90,7 +92,9 @@ void PciFunction::add_msix(std::uint16_t vectors, MsiSink& sink, std::uint8_t ba
   msix_.emplace(vectors, sink);
 }
 
-std::uint16_t PciFunction::command() const { return load_le<std::uint16_t>(config_, kCommand); }
+std::uint16_t PciFunction::command() const {
+  return load_le<std::uint16_t>(config_, kCommand);
+}
 
 std::pair<bool, bool> PciFunction::msix_control() const {
   const auto control = load_le<std::uint16_t>(config_, msix_capability_ + std::size_t{2});
@@ -127,7 +131,8 @@ void PciFunction::config_write(std::uint8_t offset, ByteView data) {
 std::uint64_t PciFunction::programmed_address(const Bar& bar) const {
   const std::size_t offset = kBars + std::size_t{bar.index} * 4;
   std::uint64_t value = load_le<std::uint32_t>(config_, offset);
-  if (bar.kind == BarKind::kMemory64) value |= std::uint64_t{load_le<std::uint32_t>(config_, offset + 4)} << 32;
+  if (bar.kind == BarKind::kMemory64)
+    value |= std::uint64_t{load_le<std::uint32_t>(config_, offset + 4)} << 32;
   return value & ~(bar.size - 1);
 }
 

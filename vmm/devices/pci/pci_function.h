@@ -68,12 +68,12 @@ class PciFunction {
   /// `handler` answers while the guest has it decoded. BARs are added in rising order of index.
   void add_bar(std::uint8_t index, BarKind kind, std::uint64_t size, IoHandler& handler);
 
-  /// Adds a capability: `body` is what follows the ID and the next pointer, `writable` its writable bits (same
-  /// size, or empty for none). Returns its offset in the configuration space.
+  /// Adds a capability: `body` is what follows the ID and the next pointer, `writable` its writable bits
+  /// (same size, or empty for none). Returns its offset in the configuration space.
   std::uint8_t add_capability(std::uint8_t id, ByteView body, ByteView writable = {});
 
-  /// Adds the MSI-X capability with table and PBA at these offsets of BAR `bar`. The device routes accesses to
-  /// that BAR to msix().
+  /// Adds the MSI-X capability with table and PBA at these offsets of BAR `bar`. The device routes accesses
+  /// to that BAR to msix().
   void add_msix(std::uint16_t vectors, MsiSink& sink, std::uint8_t bar, std::uint32_t table_offset,
                 std::uint32_t pba_offset);
   /// Null without add_msix().

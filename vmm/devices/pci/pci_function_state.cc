@@ -13,8 +13,10 @@ namespace vmsnap::vmm {
 using namespace pci;
 
 static_assert(static_cast<std::uint8_t>(BarKind::kIo) == static_cast<std::uint8_t>(schema::PciBarKind::Io));
-static_assert(static_cast<std::uint8_t>(BarKind::kMemory32) == static_cast<std::uint8_t>(schema::PciBarKind::Memory32));
-static_assert(static_cast<std::uint8_t>(BarKind::kMemory64) == static_cast<std::uint8_t>(schema::PciBarKind::Memory64));
+static_assert(static_cast<std::uint8_t>(BarKind::kMemory32) ==
+              static_cast<std::uint8_t>(schema::PciBarKind::Memory32));
+static_assert(static_cast<std::uint8_t>(BarKind::kMemory64) ==
+              static_cast<std::uint8_t>(schema::PciBarKind::Memory64));
 
 schema::PciFunctionT PciFunction::save() const {
   schema::PciFunctionT state;
@@ -48,20 +50,23 @@ Result<PciFunction::Restored> PciFunction::validate(const schema::PciFunctionT& 
     if (((restored.config[i] ^ config_[i]) & fixed) != std::byte{0}) {
       return unsupported_field(
           "pci.config_space",
-          fmt::format("byte {:#04x} is {:#04x}, but the device of this VMM has {:#04x} there and the guest cannot "
-                      "change it; restore with the VMM that made the snapshot",
-                      i, state.config_space[i], std::to_integer<unsigned>(config_[i])));
+          fmt::format(
+              "byte {:#04x} is {:#04x}, but the device of this VMM has {:#04x} there and the guest cannot "
+              "change it; restore with the VMM that made the snapshot",
+              i, state.config_space[i], std::to_integer<unsigned>(config_[i])));
     }
   }
-  const bool same_bars =
-      std::equal(state.bars.begin(), state.bars.end(), bars_.begin(), bars_.end(), [](const auto& item, const Bar& bar) {
-        return item->index == bar.index && static_cast<std::uint8_t>(item->kind) == static_cast<std::uint8_t>(bar.kind) &&
+  const bool same_bars = std::equal(
+      state.bars.begin(), state.bars.end(), bars_.begin(), bars_.end(), [](const auto& item, const Bar& bar) {
+        return item->index == bar.index &&
+               static_cast<std::uint8_t>(item->kind) == static_cast<std::uint8_t>(bar.kind) &&
                item->size == bar.size;
       });
   if (!same_bars) {
-    return unsupported_field("pci.bars",
-                             "the BARs differ in number, kind or size from those of the device of this VMM; restore "
-                             "with the VMM that made the snapshot");
+    return unsupported_field(
+        "pci.bars",
+        "the BARs differ in number, kind or size from those of the device of this VMM; restore "
+        "with the VMM that made the snapshot");
   }
   if (msix_.has_value() != (state.msix != nullptr)) {
     return corrupt_field("pci.msix", state.msix ? "there is a vector table, but no MSI-X capability"

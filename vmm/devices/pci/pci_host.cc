@@ -28,7 +28,9 @@ constexpr PciFunction::Identity kHostBridge = {.vendor = 0x8086,
 
 }  // namespace
 
-PciHost::PciHost() : bridge_(kHostBridge, nullptr, nullptr, nullptr) { functions_[0] = this; }
+PciHost::PciHost() : bridge_(kHostBridge, nullptr, nullptr, nullptr) {
+  functions_[0] = this;
+}
 
 Result<void> PciHost::attach(PciAddress address, PciConfigHandler& function) {
   if (address.device >= 32 || address.function >= 8) {
@@ -36,7 +38,8 @@ Result<void> PciHost::attach(PciAddress address, PciConfigHandler& function) {
   }
   PciConfigHandler*& place = functions_[address.device * std::size_t{8} + address.function];
   if (place != nullptr) {
-    return Error(ErrorKind::kInvalidState, fmt::format("{} is taken; give one of the devices another place", pci_path(address)));
+    return Error(ErrorKind::kInvalidState,
+                 fmt::format("{} is taken; give one of the devices another place", pci_path(address)));
   }
   place = &function;
   return {};
@@ -45,7 +48,8 @@ Result<void> PciHost::attach(PciAddress address, PciConfigHandler& function) {
 PciHost::Target PciHost::target(std::uint64_t offset, std::size_t size) const {
   const std::lock_guard lock(mutex_);
   const std::uint32_t bus = config_address_ >> 16 & 0xff;
-  const bool selected = offset >= kConfigData && offset + size <= kPorts && (config_address_ & kAddressEnable) != 0;
+  const bool selected =
+      offset >= kConfigData && offset + size <= kPorts && (config_address_ & kAddressEnable) != 0;
   if (!selected || bus != 0) return {nullptr, 0};
   const auto reg = static_cast<std::uint8_t>((config_address_ & 0xfc) + (offset - kConfigData));
   return {functions_[config_address_ >> 8 & 0xff], reg};
@@ -107,8 +111,8 @@ Result<void> PciHost::restore(ByteView bytes) {
   auto state = unpack_state<schema::PciHost>(bytes, schema::PciHostIdentifier());
   if (!state) return refuse(std::move(state).error());
   if (((*state)->config_address & ~kAddressBits) != 0) {
-    return refuse(corrupt_field(
-        "config_address", fmt::format("{:#010x} has bits set that always read as 0", (*state)->config_address)));
+    return refuse(corrupt_field("config_address", fmt::format("{:#010x} has bits set that always read as 0",
+                                                              (*state)->config_address)));
   }
   const std::lock_guard lock(mutex_);
   auto function = bridge_.validate(*(*state)->function);

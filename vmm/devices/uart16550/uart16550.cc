@@ -48,7 +48,8 @@ void Uart16550::write(std::uint64_t offset, ByteView data) {
   bool tell = false;
   {
     const std::lock_guard lock(mutex_);
-    for (std::size_t i = 0; i < data.size(); ++i) write_register(offset + i, std::to_integer<std::uint8_t>(data[i]));
+    for (std::size_t i = 0; i < data.size(); ++i)
+      write_register(offset + i, std::to_integer<std::uint8_t>(data[i]));
     update_irq();
     // Clearing the FIFO or leaving loopback makes room too.
     tell = input_refused_ && r_.receive_fifo.empty() && (r_.mcr & kMcrLoop) == 0;
@@ -181,9 +182,13 @@ void Uart16550::receive_one(std::uint8_t value) {
   if (!fifo_enabled()) r_.receive_fifo.back() = value;
 }
 
-bool Uart16550::fifo_enabled() const { return (r_.fcr & kFcrEnable) != 0; }
+bool Uart16550::fifo_enabled() const {
+  return (r_.fcr & kFcrEnable) != 0;
+}
 
-std::size_t Uart16550::capacity() const { return fifo_enabled() ? kFifoSize : 1; }
+std::size_t Uart16550::capacity() const {
+  return fifo_enabled() ? kFifoSize : 1;
+}
 
 std::size_t Uart16550::trigger_level() const {
   constexpr std::array<std::size_t, 4> kLevels = {1, 4, 8, 14};

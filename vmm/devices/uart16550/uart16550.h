@@ -39,8 +39,8 @@ class Uart16550 final : public Device, public IoHandler {
   Uart16550(std::uint16_t base, IrqLine& irq, CharacterSink& sink);
 
   /// Characters that arrive for the guest, oldest first. Returns how many were taken: the rest does not fit
-  /// (or the guest has cut the line by loopback) and may be offered again after CharacterSink::input_wanted().
-  /// Thread-safe.
+  /// (or the guest has cut the line by loopback) and may be offered again after
+  /// CharacterSink::input_wanted(). Thread-safe.
   [[nodiscard]] std::size_t receive(ByteView bytes);
 
   void read(std::uint64_t offset, MutableByteView data) override;
@@ -88,8 +88,8 @@ class Uart16550 final : public Device, public IoHandler {
 
   mutable std::mutex mutex_;
   Registers r_;
-  bool irq_level_ = false;     // what irq_ was told last
-  bool input_refused_ = false; // the far end waits for input_wanted()
+  bool irq_level_ = false;      // what irq_ was told last
+  bool input_refused_ = false;  // the far end waits for input_wanted()
 };
 
 }  // namespace vmsnap::vmm

@@ -57,8 +57,9 @@ Result<Uart16550::Registers> Uart16550::validate(const schema::Uart16550T& state
   }
   const std::size_t limit = (state.fcr & kFcrEnable) != 0 ? kFifoSize : 1;
   if (state.receive_fifo.size() > limit) {
-    return corrupt_field("receive_fifo", fmt::format("{} bytes are more than the {} that the hardware holds here",
-                                                     state.receive_fifo.size(), limit));
+    return corrupt_field("receive_fifo",
+                         fmt::format("{} bytes are more than the {} that the hardware holds here",
+                                     state.receive_fifo.size(), limit));
   }
   Registers r;
   r.ier = state.ier;

@@ -52,7 +52,8 @@ VirtioPci::VirtioPci(const Identity& identity, VirtioModel& model, IoBus& memory
   function_.add_bar(kStructureBar, BarKind::kMemory32, kStructureBarSize, structure_bar_);
   function_.add_bar(kMsixBar, BarKind::kMemory32, kMsixBarSize, msix_bar_);
   add_structure(kCapCommon, kCommonOffset, kCommonSize, false);
-  add_structure(kCapNotify, kNotifyOffset, static_cast<std::uint32_t>(queues_.size() * kNotifyMultiplier), true);
+  add_structure(kCapNotify, kNotifyOffset, static_cast<std::uint32_t>(queues_.size() * kNotifyMultiplier),
+                true);
   add_structure(kCapIsr, kIsrOffset, 1, false);
   add_structure(kCapDevice, kDeviceOffset, kRegionSize, false);
 
@@ -65,10 +66,12 @@ VirtioPci::VirtioPci(const Identity& identity, VirtioModel& model, IoBus& memory
   std::fill_n(writable.begin() + kCapOffset - kCapHeader, 8, std::byte{0xff});
   window_capability_ = function_.add_capability(pci::kCapabilityVendor, body, writable);
 
-  function_.add_msix(static_cast<std::uint16_t>(queues_.size() + 1), msi, kMsixBar, kMsixTableOffset, kMsixPbaOffset);
+  function_.add_msix(static_cast<std::uint16_t>(queues_.size() + 1), msi, kMsixBar, kMsixTableOffset,
+                     kMsixPbaOffset);
 }
 
-void VirtioPci::add_structure(std::uint8_t type, std::uint32_t offset, std::uint32_t length, bool multiplier) {
+void VirtioPci::add_structure(std::uint8_t type, std::uint32_t offset, std::uint32_t length,
+                              bool multiplier) {
   std::array<std::byte, 18> body{};
   const std::size_t size = multiplier ? 18 : 14;
   body[0] = static_cast<std::byte>(size + kCapHeader);
@@ -116,7 +119,8 @@ std::optional<VirtioPci::Window> VirtioPci::window(std::uint8_t offset, std::siz
   const auto target = load_le<std::uint32_t>(capability, kCapOffset);
   const auto length = load_le<std::uint32_t>(capability, kCapLength);
   const bool width = length == 1 || length == 2 || length == 4;
-  if (bar != kStructureBar || !width || target % length != 0 || target >= kStructureBarSize) return std::nullopt;
+  if (bar != kStructureBar || !width || target % length != 0 || target >= kStructureBarSize)
+    return std::nullopt;
   return Window{target, length};
 }
 
@@ -148,7 +152,8 @@ void VirtioPci::read_structures(std::uint64_t offset, MutableByteView data) {
   std::fill(data.begin(), data.end(), std::byte{0});
   if (inside(offset, data.size(), kCommonOffset, kCommonSize)) {
     const auto image = common_image();
-    std::copy_n(image.begin() + static_cast<std::ptrdiff_t>(offset - kCommonOffset), data.size(), data.begin());
+    std::copy_n(image.begin() + static_cast<std::ptrdiff_t>(offset - kCommonOffset), data.size(),
+                data.begin());
   } else if (offset == kIsrOffset) {
     // Reading acknowledges.
     const std::lock_guard inner(interrupt_mutex_);
@@ -225,7 +230,8 @@ void VirtioPci::write_common(std::uint64_t offset, ByteView data) {
       const std::lock_guard inner(interrupt_mutex_);
       if (data.size() != 4 || driver_feature_select_ > 1 || (status_ & kFeaturesOk) != 0) break;
       const unsigned shift = 32 * driver_feature_select_;
-      driver_features_ = (driver_features_ & ~(std::uint64_t{0xffff'ffff} << shift)) | std::uint64_t{value} << shift;
+      driver_features_ = (driver_features_ & ~(std::uint64_t{0xffff'ffff} << shift)) | std::uint64_t{value}
+                                                                                           << shift;
       break;
     }
     case kConfigMsixVector:
@@ -299,7 +305,8 @@ void VirtioPci::write_status(std::uint8_t value) {
     const std::lock_guard inner(interrupt_mutex_);
     // The driver sets bits and never clears one; the device alone sets NEEDS_RESET.
     auto added = static_cast<std::uint8_t>(value & ~status_ & (kStatusBits & ~kNeedsReset));
-    const bool acceptable = (driver_features_ & ~device_features_) == 0 && (driver_features_ & kVersion1) != 0;
+    const bool acceptable =
+        (driver_features_ & ~device_features_) == 0 && (driver_features_ & kVersion1) != 0;
     if ((added & kFeaturesOk) != 0 && !acceptable) added &= static_cast<std::uint8_t>(~kFeaturesOk);
     if ((added & kFeaturesOk) != 0) apply_features_to_queues(driver_features_);
     // A driver that goes on without FEATURES_OK does not get a running device.

@@ -95,7 +95,8 @@ class VirtioPci final : public PciConfigHandler {
     std::vector<std::uint16_t> queue_vectors;
   };
   /// Errors: Corrupt; Unsupported, for features this VMM does not know, a legacy driver, another layout.
-  [[nodiscard]] Result<Restored> validate(const schema::PciFunctionT& pci, const schema::VirtioDeviceT& virtio) const;
+  [[nodiscard]] Result<Restored> validate(const schema::PciFunctionT& pci,
+                                          const schema::VirtioDeviceT& virtio) const;
   void assign(Restored state);
   /// For Device::resume(): interrupt line and pending vectors.
   void resume();

@@ -50,25 +50,30 @@ schema::VirtioDeviceT VirtioPci::save_virtio() const {
 
 Result<void> VirtioPci::validate_features(const schema::VirtioDeviceT& virtio) const {
   if (const std::uint64_t unknown = virtio.device_features & ~known_features_; unknown != 0) {
-    return unsupported_field("virtio.device_features",
-                             fmt::format("the guest was offered the feature bits {:#x}, which this VMM does not have; "
-                                         "restore with a newer VMM or the one that made the snapshot",
-                                         unknown));
+    return unsupported_field(
+        "virtio.device_features",
+        fmt::format("the guest was offered the feature bits {:#x}, which this VMM does not have; "
+                    "restore with a newer VMM or the one that made the snapshot",
+                    unknown));
   }
   if (const std::uint64_t extra = virtio.driver_features & ~virtio.device_features;
       extra != 0 && (virtio.device_status & kFeaturesOk) != 0) {
-    return corrupt_field("virtio.driver_features",
-                         fmt::format("the driver accepted the feature bits {:#x}, which were not offered", extra));
+    return corrupt_field(
+        "virtio.driver_features",
+        fmt::format("the driver accepted the feature bits {:#x}, which were not offered", extra));
   }
   if ((virtio.device_status & ~kStatusBits) != 0) {
-    return corrupt_field("virtio.device_status", fmt::format("{:#04x} has reserved bits set", virtio.device_status));
+    return corrupt_field("virtio.device_status",
+                         fmt::format("{:#04x} has reserved bits set", virtio.device_status));
   }
-  const bool modern = (virtio.device_features & kVersion1) != 0 &&
-                      ((virtio.driver_features & kVersion1) != 0 || (virtio.device_status & (kFeaturesOk | kDriverOk)) == 0);
+  const bool modern =
+      (virtio.device_features & kVersion1) != 0 &&
+      ((virtio.driver_features & kVersion1) != 0 || (virtio.device_status & (kFeaturesOk | kDriverOk)) == 0);
   if (!modern) {
-    return unsupported_field("virtio.driver_features",
-                             "the guest drives the device through the legacy virtio interface, which this VMM does "
-                             "not have; convert the snapshot with a guest that uses virtio 1.0");
+    return unsupported_field(
+        "virtio.driver_features",
+        "the guest drives the device through the legacy virtio interface, which this VMM does "
+        "not have; convert the snapshot with a guest that uses virtio 1.0");
   }
   if ((virtio.device_status & (kDriverOk | kFeaturesOk)) == kDriverOk) {
     return corrupt_field("virtio.device_status", "the driver is ready although no features were agreed on");
@@ -92,11 +97,14 @@ Result<void> VirtioPci::validate_queues(const schema::VirtioDeviceT& virtio, Res
     const std::string field = fmt::format("virtio.queues[{}]", i);
     if (item.index != i) return corrupt_field(field, fmt::format("index is {}", item.index));
     if (item.legacy_pfn.has_value()) {
-      return unsupported_field(field, "legacy_pfn is set: the guest uses the legacy virtio interface, which this VMM "
-                                      "does not have");
+      return unsupported_field(
+          field,
+          "legacy_pfn is set: the guest uses the legacy virtio interface, which this VMM "
+          "does not have");
     }
     if (!vector_ok(item.msix_vector)) {
-      return corrupt_field(field, fmt::format("msix_vector {} is not in a table of {}", item.msix_vector, vectors));
+      return corrupt_field(field,
+                           fmt::format("msix_vector {} is not in a table of {}", item.msix_vector, vectors));
     }
     Virtqueue::State queue;
     queue.size = item.size;
@@ -108,7 +116,8 @@ Result<void> VirtioPci::validate_queues(const schema::VirtioDeviceT& virtio, Res
     queue.next_available = item.next_available;
     queue.next_used = item.next_used;
     if (item.signalled_used.has_value()) queue.signalled_used = *item.signalled_used;
-    if (auto checked = Virtqueue::validate(queue); !checked) return std::move(checked).error().in_field(field);
+    if (auto checked = Virtqueue::validate(queue); !checked)
+      return std::move(checked).error().in_field(field);
     restored.queues.push_back(queue);
     restored.queue_vectors.push_back(item.msix_vector);
   }
@@ -121,7 +130,8 @@ Result<VirtioPci::Restored> VirtioPci::validate(const schema::PciFunctionT& pci,
   VMSNAP_RETURN_IF_ERROR(validate_features(virtio));
   VMSNAP_RETURN_IF_ERROR(validate_queues(virtio, restored));
   if ((virtio.isr_status & ~(kIsrQueue | kIsrConfig)) != 0) {
-    return corrupt_field("virtio.isr_status", fmt::format("{:#04x} has reserved bits set", virtio.isr_status));
+    return corrupt_field("virtio.isr_status",
+                         fmt::format("{:#04x} has reserved bits set", virtio.isr_status));
   }
   {
     const std::lock_guard lock(interrupt_mutex_);

@@ -75,15 +75,15 @@ Result<void> Virtqueue::validate(const State& state) {
     return Error(ErrorKind::kCorrupt, fmt::format("max_size {} is not a power of two", state.max_size));
   }
   if (state.max_size > kSizeLimit) {
-    return Error(ErrorKind::kUnsupported,
-                 fmt::format("max_size {} is more than the {} this VMM supports", state.max_size, kSizeLimit));
+    return Error(ErrorKind::kUnsupported, fmt::format("max_size {} is more than the {} this VMM supports",
+                                                      state.max_size, kSizeLimit));
   }
   if (!std::has_single_bit(state.size) || state.size > state.max_size) {
     return Error(ErrorKind::kCorrupt,
                  fmt::format("size {} is not a power of two up to max_size {}", state.size, state.max_size));
   }
-  const bool aligned =
-      state.descriptor_table % kDescriptorSize == 0 && state.available_ring % 2 == 0 && state.used_ring % 4 == 0;
+  const bool aligned = state.descriptor_table % kDescriptorSize == 0 && state.available_ring % 2 == 0 &&
+                       state.used_ring % 4 == 0;
   if (state.enabled && !aligned) {
     return Error(ErrorKind::kCorrupt,
                  fmt::format("the rings at {:#x}, {:#x} and {:#x} are not aligned to 16, 2 and 4 bytes",
@@ -115,7 +115,8 @@ void Virtqueue::assign(const State& state) {
 Result<Virtqueue::Rings> Virtqueue::find_rings(const GuestMemory& memory) const {
   const std::uint64_t size = state_.size;
   const auto descriptors = memory.find(Gpa(state_.descriptor_table), size * kDescriptorSize);
-  const auto available = memory.find(Gpa(state_.available_ring), kRingOverhead + size * sizeof(std::uint16_t));
+  const auto available =
+      memory.find(Gpa(state_.available_ring), kRingOverhead + size * sizeof(std::uint16_t));
   const auto used = memory.find(Gpa(state_.used_ring), kRingOverhead + size * kUsedEntrySize);
   if (!descriptors || !available || !used) return broken("a ring is outside guest RAM");
   return Rings{*descriptors, *available, *used};
@@ -124,7 +125,8 @@ Result<Virtqueue::Rings> Virtqueue::find_rings(const GuestMemory& memory) const 
 Result<std::optional<Virtqueue::Chain>> Virtqueue::pop(const GuestMemory& memory) {
   if (!enabled()) return std::optional<Chain>();
   VMSNAP_ASSIGN_OR_RETURN(const Rings rings, find_rings(memory));
-  const auto waiting = static_cast<std::uint16_t>(load_shared(rings.available, kIndex) - state_.next_available);
+  const auto waiting =
+      static_cast<std::uint16_t>(load_shared(rings.available, kIndex) - state_.next_available);
   if (waiting == 0) return std::optional<Chain>();
   if (waiting > state_.size) {
     return broken(fmt::format("{} requests wait in a ring of {}", waiting, state_.size));
@@ -136,7 +138,8 @@ Result<std::optional<Virtqueue::Chain>> Virtqueue::pop(const GuestMemory& memory
   return std::optional<Chain>(std::move(chain));
 }
 
-Result<Virtqueue::Chain> Virtqueue::read_chain(const GuestMemory& memory, ByteView table, std::uint16_t head) const {
+Result<Virtqueue::Chain> Virtqueue::read_chain(const GuestMemory& memory, ByteView table,
+                                               std::uint16_t head) const {
   Chain chain;
   chain.head = head;
   std::uint64_t total = 0;
@@ -207,7 +210,8 @@ Result<void> Virtqueue::push_used(const GuestMemory& memory, std::uint16_t head,
 Result<bool> Virtqueue::take_notification(const GuestMemory& memory) {
   VMSNAP_ASSIGN_OR_RETURN(const Rings rings, find_rings(memory));
   if (!event_index_) return (load_shared(rings.available, kFlags) & kNoInterrupt) == 0;
-  const std::uint16_t used_event = load_shared(rings.available, kEntries + state_.size * sizeof(std::uint16_t));
+  const std::uint16_t used_event =
+      load_shared(rings.available, kEntries + state_.size * sizeof(std::uint16_t));
   const std::optional<std::uint16_t> last = state_.signalled_used;
   state_.signalled_used = state_.next_used;
   if (!last) return true;

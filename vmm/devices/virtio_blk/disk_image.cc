@@ -16,8 +16,8 @@ namespace {
 using Vectored = ssize_t (*)(int, const iovec*, int, off_t);
 
 /// Moves all bytes of `buffers` with preadv or pwritev; 0 bytes moved is the end of the file.
-Result<void> transfer(const File& file, std::uint64_t offset, std::span<const MutableByteView> buffers, Vectored move,
-                      const char* what) {
+Result<void> transfer(const File& file, std::uint64_t offset, std::span<const MutableByteView> buffers,
+                      Vectored move, const char* what) {
   std::vector<iovec> vectors;
   vectors.reserve(buffers.size());
   for (const MutableByteView buffer : buffers) vectors.push_back({buffer.data(), buffer.size()});
@@ -30,7 +30,8 @@ Result<void> transfer(const File& file, std::uint64_t offset, std::span<const Mu
       return io_error(what, errno).in_file(file.name()).at_offset(offset);
     }
     if (moved == 0) {
-      return Error(ErrorKind::kTruncated, "the disk image ends here; it has become shorter than when it was opened")
+      return Error(ErrorKind::kTruncated,
+                   "the disk image ends here; it has become shorter than when it was opened")
           .in_file(file.name())
           .at_offset(offset);
     }
@@ -54,21 +55,26 @@ Result<DiskImage> DiskImage::open(const std::string& path, bool read_only) {
   lock.l_whence = SEEK_SET;  // start 0, length 0: the whole file, whatever its size
   if (::fcntl(file.fd(), F_OFD_SETLK, &lock) != 0) {
     if (errno == EAGAIN || errno == EACCES) {
-      return Error(ErrorKind::kIo,
-                   read_only ? "the disk image is being written by another virtual machine; stop that one first, or "
-                               "give another image"
-                             : "the disk image is in use by another virtual machine; stop that one first, give another "
-                               "image, or share it read-only")
+      return Error(
+                 ErrorKind::kIo,
+                 read_only
+                     ? "the disk image is being written by another virtual machine; stop that one first, or "
+                       "give another image"
+                     : "the disk image is in use by another virtual machine; stop that one first, give "
+                       "another "
+                       "image, or share it read-only")
           .in_file(path);
     }
     return io_error("cannot lock the disk image", errno).in_file(path);
   }
   VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t size, file.size());
   if (size == 0 || size % kSectorSize != 0) {
-    return Error(ErrorKind::kUsage,
-                 fmt::format("the disk image has {} bytes, which is not a whole number of sectors of {} bytes; give a "
-                             "raw image",
-                             size, kSectorSize))
+    return Error(
+               ErrorKind::kUsage,
+               fmt::format(
+                   "the disk image has {} bytes, which is not a whole number of sectors of {} bytes; give a "
+                   "raw image",
+                   size, kSectorSize))
         .in_file(path);
   }
   return DiskImage(std::move(file), size, read_only);

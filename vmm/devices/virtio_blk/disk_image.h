@@ -28,8 +28,8 @@ class DiskImage {
   /// In bytes, when it was opened.
   [[nodiscard]] std::uint64_t size() const { return size_; }
 
-  /// Fills the buffers, in order, from `offset`, straight from the file. The caller has checked that the range
-  /// is inside size(). Errors: Io; Truncated when the file has become shorter.
+  /// Fills the buffers, in order, from `offset`, straight from the file. The caller has checked that the
+  /// range is inside size(). Errors: Io; Truncated when the file has become shorter.
   [[nodiscard]] Result<void> read(std::uint64_t offset, std::span<const MutableByteView> buffers) const;
   /// Writes the buffers, in order, at `offset`. Errors: Io.
   [[nodiscard]] Result<void> write(std::uint64_t offset, std::span<const MutableByteView> buffers) const;
@@ -37,7 +37,8 @@ class DiskImage {
   [[nodiscard]] Result<void> flush() const { return file_.sync_data(); }
 
  private:
-  DiskImage(File file, std::uint64_t size, bool read_only) : file_(std::move(file)), size_(size), read_only_(read_only) {}
+  DiskImage(File file, std::uint64_t size, bool read_only)
+      : file_(std::move(file)), size_(size), read_only_(read_only) {}
 
   File file_;
   std::uint64_t size_;

@@ -58,11 +58,13 @@ VirtioPci::Identity identity(const DiskImage& image) {
 
 }  // namespace
 
-Result<std::unique_ptr<VirtioBlk>> VirtioBlk::create(Options options, DiskImage image, const GuestMemory& memory,
-                                                     IoBus& bus, IrqLine& intx, MsiSink& msi) {
+Result<std::unique_ptr<VirtioBlk>> VirtioBlk::create(Options options, DiskImage image,
+                                                     const GuestMemory& memory, IoBus& bus, IrqLine& intx,
+                                                     MsiSink& msi) {
   if (options.serial.size() > kSerialSize) {
-    return Error(ErrorKind::kUsage, fmt::format("the serial \"{}\" of {} is longer than {} characters; give a shorter one",
-                                                options.serial, options.slot, kSerialSize));
+    return Error(ErrorKind::kUsage,
+                 fmt::format("the serial \"{}\" of {} is longer than {} characters; give a shorter one",
+                             options.serial, options.slot, kSerialSize));
   }
   std::unique_ptr<VirtioBlk> device(
       new VirtioBlk(std::move(options), std::move(image), memory, bus, intx, msi));
@@ -101,18 +103,28 @@ void VirtioBlk::read_device_config(std::uint64_t offset, MutableByteView data) {
   store_le(image, kOptIoSize, config_.opt_io_size);
   store_le<std::uint8_t>(image, kWriteback, config_.writeback ? 1 : 0);
   store_le(image, kNumQueues, config_.num_queues);
-  for (std::size_t i = 0; i < data.size(); ++i) data[i] = offset + i < bytes.size() ? bytes[offset + i] : std::byte{0};
+  for (std::size_t i = 0; i < data.size(); ++i)
+    data[i] = offset + i < bytes.size() ? bytes[offset + i] : std::byte{0};
 }
 
 void VirtioBlk::write_device_config(std::uint64_t offset, ByteView data) {
   const bool wanted = offset == kWriteback && data.size() == 1;
-  if (wanted && (transport_.driver_features() & kFeatureConfigWce) != 0) config_.writeback = data[0] != std::byte{0};
+  if (wanted && (transport_.driver_features() & kFeatureConfigWce) != 0)
+    config_.writeback = data[0] != std::byte{0};
 }
 
-void VirtioBlk::queue_notified(std::uint16_t) { worker_->kick(); }
-void VirtioBlk::stop_processing() { worker_->park(); }
-void VirtioBlk::start_processing() { worker_->unpark(); }
-void VirtioBlk::device_reset() { config_.writeback = true; }
+void VirtioBlk::queue_notified(std::uint16_t) {
+  worker_->kick();
+}
+void VirtioBlk::stop_processing() {
+  worker_->park();
+}
+void VirtioBlk::start_processing() {
+  worker_->unpark();
+}
+void VirtioBlk::device_reset() {
+  config_.writeback = true;
+}
 
 void VirtioBlk::process() {
   Virtqueue& queue = transport_.queue(0);
@@ -139,7 +151,8 @@ Result<void> VirtioBlk::serve(const Virtqueue::Chain& chain) {
   std::vector<MutableByteView> out = chain.readable;
   std::vector<MutableByteView> in = chain.writable;
   if (total_size(out) < kHeaderSize || in.empty()) {
-    return Error(ErrorKind::kCorrupt, "a block request of the guest has no header or no place for its status");
+    return Error(ErrorKind::kCorrupt,
+                 "a block request of the guest has no header or no place for its status");
   }
   std::array<std::byte, kHeaderSize> header;
   take_front(out, header);
@@ -148,8 +161,8 @@ Result<void> VirtioBlk::serve(const Virtqueue::Chain& chain) {
   in.back() = in.back().first(in.back().size() - 1);
   if (in.back().empty()) in.pop_back();
 
-  const Outcome outcome =
-      execute(load_le<std::uint32_t>(header, 0), load_le<std::uint64_t>(header, 8), std::move(out), std::move(in));
+  const Outcome outcome = execute(load_le<std::uint32_t>(header, 0), load_le<std::uint64_t>(header, 8),
+                                  std::move(out), std::move(in));
   status = std::byte{outcome.status};
   Virtqueue& queue = transport_.queue(0);
   // A chain holds at most 4 GiB: only the length of the very largest cannot be told exactly.
@@ -180,8 +193,8 @@ VirtioBlk::Outcome VirtioBlk::flush() {
   return {kIoError, 0};
 }
 
-VirtioBlk::Outcome VirtioBlk::execute(std::uint32_t type, std::uint64_t sector, std::vector<MutableByteView> out,
-                                      std::vector<MutableByteView> in) {
+VirtioBlk::Outcome VirtioBlk::execute(std::uint32_t type, std::uint64_t sector,
+                                      std::vector<MutableByteView> out, std::vector<MutableByteView> in) {
   switch (type) {
     case kIn: {
       const std::uint64_t size = total_size(in);

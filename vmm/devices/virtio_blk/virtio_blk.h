@@ -34,10 +34,11 @@ class VirtioBlk final : public Device, private VirtioModel {
   /// How a slot is given another image; part of error sentences.
   static constexpr const char* kSlotOption = "--slot";
 
-  /// `memory`, `bus`, `intx` and `msi` must outlive the device. Errors: Usage (serial too long), Io (no thread).
+  /// `memory`, `bus`, `intx` and `msi` must outlive the device. Errors: Usage (serial too long), Io (no
+  /// thread).
   [[nodiscard]] static Result<std::unique_ptr<VirtioBlk>> create(Options options, DiskImage image,
-                                                                 const GuestMemory& memory, IoBus& bus, IrqLine& intx,
-                                                                 MsiSink& msi);
+                                                                 const GuestMemory& memory, IoBus& bus,
+                                                                 IrqLine& intx, MsiSink& msi);
   ~VirtioBlk() override;
 
   /// For PciHost::attach(); valid as long as the device.
@@ -49,8 +50,8 @@ class VirtioBlk final : public Device, private VirtioModel {
   [[nodiscard]] Result<void> quiesce() override;
   void resume() override;
   [[nodiscard]] Result<ByteVector> save() const override;
-  /// Besides the contract: Usage, when the image in the slot does not have the size of the disk that the guest
-  /// knows, or is read-only while the guest's disk is not.
+  /// Besides the contract: Usage, when the image in the slot does not have the size of the disk that the
+  /// guest knows, or is read-only while the guest's disk is not.
   [[nodiscard]] Result<void> restore(ByteView state) override;
 
  private:
@@ -72,7 +73,8 @@ class VirtioBlk final : public Device, private VirtioModel {
     std::uint64_t written;  // bytes of the writable part in front of the status
   };
 
-  VirtioBlk(Options options, DiskImage image, const GuestMemory& memory, IoBus& bus, IrqLine& intx, MsiSink& msi);
+  VirtioBlk(Options options, DiskImage image, const GuestMemory& memory, IoBus& bus, IrqLine& intx,
+            MsiSink& msi);
 
   void read_device_config(std::uint64_t offset, MutableByteView data) override;
   void write_device_config(std::uint64_t offset, ByteView data) override;

@@ -19,8 +19,9 @@ inline constexpr std::uint64_t kFeatureReadOnly = std::uint64_t{1} << 5;
 inline constexpr std::uint64_t kFeatureBlkSize = std::uint64_t{1} << 6;
 inline constexpr std::uint64_t kFeatureFlush = std::uint64_t{1} << 9;
 inline constexpr std::uint64_t kFeatureConfigWce = std::uint64_t{1} << 11;
-inline constexpr std::uint64_t kFeatures = kFeatureSegMax | kFeatureBlkSize | kFeatureFlush | kFeatureConfigWce |
-                                           virtio::kVersion1 | virtio::kIndirectDesc | virtio::kEventIdx;
+inline constexpr std::uint64_t kFeatures = kFeatureSegMax | kFeatureBlkSize | kFeatureFlush |
+                                           kFeatureConfigWce | virtio::kVersion1 | virtio::kIndirectDesc |
+                                           virtio::kEventIdx;
 
 // Request types and results.
 inline constexpr std::uint32_t kIn = 0;

@@ -32,7 +32,8 @@ Result<void> VirtioBlk::quiesce() {
   worker_->park();
   if (!unflushed_ || flush().status == kOk) return {};
   worker_->unpark();
-  return Error(ErrorKind::kIo, "what the guest wrote to the disk cannot be made durable; look for errors of the medium")
+  return Error(ErrorKind::kIo,
+               "what the guest wrote to the disk cannot be made durable; look for errors of the medium")
       .in_file(image_.path())
       .in_device(path_);
 }
@@ -72,28 +73,35 @@ Result<void> VirtioBlk::validate_config(const schema::VirtioBlkT& state) const {
                          fmt::format("{} bytes is not a power of two from 512 to 65536", config.blk_size));
   }
   if (config.num_queues > 1) {
-    return unsupported_field("config.num_queues", fmt::format("the guest was told of {} queues, this VMM has one",
-                                                              config.num_queues));
+    return unsupported_field(
+        "config.num_queues",
+        fmt::format("the guest was told of {} queues, this VMM has one", config.num_queues));
   }
   if (config.seg_max > Virtqueue::kMaxChain - 2) {
-    return unsupported_field("config.seg_max", fmt::format("requests of {} segments are more than the {} of this VMM",
-                                                           config.seg_max, Virtqueue::kMaxChain - 2));
+    return unsupported_field("config.seg_max",
+                             fmt::format("requests of {} segments are more than the {} of this VMM",
+                                         config.seg_max, Virtqueue::kMaxChain - 2));
   }
   if (state.serial.size() > kSerialSize) {
-    return corrupt_field("serial", fmt::format("{} characters are more than {}", state.serial.size(), kSerialSize));
+    return corrupt_field("serial",
+                         fmt::format("{} characters are more than {}", state.serial.size(), kSerialSize));
   }
   const std::uint64_t bytes = config.capacity * DiskImage::kSectorSize;
   if (bytes != image_.size()) {
-    return Error(ErrorKind::kUsage,
-                 fmt::format("the disk of the snapshot has {} bytes, but the image {} in slot {} has {}; give the right "
-                             "one with {} {}=PATH",
-                             bytes, image_.path(), options_.slot, image_.size(), kSlotOption, options_.slot));
+    return Error(
+        ErrorKind::kUsage,
+        fmt::format(
+            "the disk of the snapshot has {} bytes, but the image {} in slot {} has {}; give the right "
+            "one with {} {}=PATH",
+            bytes, image_.path(), options_.slot, image_.size(), kSlotOption, options_.slot));
   }
   if ((state.virtio->device_features & kFeatureReadOnly) == 0 && image_.read_only()) {
-    return Error(ErrorKind::kUsage,
-                 fmt::format("the guest writes to its disk, but the image {} in slot {} is read-only; give one that can "
-                             "be written with {} {}=PATH",
-                             image_.path(), options_.slot, kSlotOption, options_.slot));
+    return Error(
+        ErrorKind::kUsage,
+        fmt::format(
+            "the guest writes to its disk, but the image {} in slot {} is read-only; give one that can "
+            "be written with {} {}=PATH",
+            image_.path(), options_.slot, kSlotOption, options_.slot));
   }
   return {};
 }

@@ -131,7 +131,9 @@ TEST_F(AcpiPmTest, RefusesStatesThatTheHardwareCannotHave) {
   expect_refused(device, packed(bad), ErrorKind::kUnsupported, "pm1_control");
 }
 
-TEST_F(AcpiPmTest, SurvivesDamagedStates) { expect_survives_damage(device); }
+TEST_F(AcpiPmTest, SurvivesDamagedStates) {
+  expect_survives_damage(device);
+}
 
 TEST_F(AcpiPmTest, NamesItselfByItsPort) {
   EXPECT_EQ(device.describe().path, "isa0/acpi_pm@600");

@@ -117,8 +117,8 @@ inline void expect_refused(Device& device, ByteView state, ErrorKind kind, std::
   EXPECT_EQ(saved(device), before);
 }
 
-/// Cut states, other identifiers and flipped bytes: never a crash; what cannot be a state is Corrupt and leaves
-/// the device as it was, and what is accepted must be saved again without complaint.
+/// Cut states, other identifiers and flipped bytes: never a crash; what cannot be a state is Corrupt and
+/// leaves the device as it was, and what is accepted must be saved again without complaint.
 inline void expect_survives_damage(Device& device) {
   const ByteVector good = saved(device);
   for (std::size_t size = 0; size < good.size(); ++size) {

@@ -66,7 +66,8 @@ TEST_F(I8042Test, AnswersForTheMissingKeyboardAtOnce) {
   write(kByteKeyboardInterrupt | kByteKeyboardDisabled);
   write(0xf2);  // identify
   EXPECT_TRUE(irq.level());
-  EXPECT_EQ(status() & (kStatusOutputFull | kStatusTimeout | kStatusCommand), kStatusOutputFull | kStatusTimeout);
+  EXPECT_EQ(status() & (kStatusOutputFull | kStatusTimeout | kStatusCommand),
+            kStatusOutputFull | kStatusTimeout);
   EXPECT_EQ(data(), kResend);
   EXPECT_FALSE(irq.level());
   EXPECT_EQ(status() & (kStatusOutputFull | kStatusTimeout), 0);

@@ -301,7 +301,8 @@ class Mc146818InterruptTest : public ::testing::Test {
   }
   [[nodiscard]] bool raised_within(std::chrono::milliseconds limit) const {
     const auto deadline = std::chrono::steady_clock::now() + limit;
-    while (!irq.level() && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(std::chrono::microseconds(100));
+    while (!irq.level() && std::chrono::steady_clock::now() < deadline)
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
     return irq.level();
   }
   static constexpr std::chrono::milliseconds kLong{10'000};

@@ -24,7 +24,9 @@ using ::testing::IsEmpty;
 
 class Recorder final : public IoHandler {
  public:
-  void read(std::uint64_t offset, MutableByteView data) override { store_le(data, 0, static_cast<std::uint32_t>(offset)); }
+  void read(std::uint64_t offset, MutableByteView data) override {
+    store_le(data, 0, static_cast<std::uint32_t>(offset));
+  }
   void write(std::uint64_t, ByteView) override {}
 };
 
@@ -295,17 +297,20 @@ TEST(PciFunctionState, RefusesWhatDoesNotFitTheFunction) {
   refused([](State& s) { s.config_space.resize(255); }, ErrorKind::kCorrupt, "pci.config_space");
   refused([](State& s) { s.config_space.resize(4096); }, ErrorKind::kCorrupt, "pci.config_space");
   refused([](State& s) { s.config_space[kDeviceId] ^= 1; }, ErrorKind::kUnsupported, "pci.config_space");
-  refused([](State& s) { s.config_space[kCapabilitiesPointer] = 0x50; }, ErrorKind::kUnsupported, "pci.config_space");
+  refused([](State& s) { s.config_space[kCapabilitiesPointer] = 0x50; }, ErrorKind::kUnsupported,
+          "pci.config_space");
   refused([](State& s) { s.config_space[kBar0] = 0x04; }, ErrorKind::kUnsupported, "pci.config_space");
   refused([](State& s) { s.bars[0]->size *= 2; }, ErrorKind::kUnsupported, "pci.bars");
-  refused([](State& s) { s.bars[0]->kind = static_cast<schema::PciBarKind>(77); }, ErrorKind::kUnsupported, "pci.bars");
+  refused([](State& s) { s.bars[0]->kind = static_cast<schema::PciBarKind>(77); }, ErrorKind::kUnsupported,
+          "pci.bars");
   refused([](State& s) { s.bars.pop_back(); }, ErrorKind::kUnsupported, "pci.bars");
   refused([](State& s) { s.msix.reset(); }, ErrorKind::kCorrupt, "pci.msix");
   refused([](State& s) { s.msix->table.pop_back(); }, ErrorKind::kCorrupt, "pci.msix.table");
   refused([](State& s) { s.msix->pending.clear(); }, ErrorKind::kCorrupt, "pci.msix.pending");
   refused([](State& s) { s.msix->pending[0] = 8; }, ErrorKind::kCorrupt, "pci.msix.pending");
   refused([](State& s) { s.msix->table[0]->address = 1; }, ErrorKind::kCorrupt, "pci.msix.table.address");
-  refused([](State& s) { s.msix->table[0]->vector_control = 2; }, ErrorKind::kCorrupt, "pci.msix.table.vector_control");
+  refused([](State& s) { s.msix->table[0]->vector_control = 2; }, ErrorKind::kCorrupt,
+          "pci.msix.table.vector_control");
 }
 
 class ConfigRecorder final : public PciConfigHandler {
@@ -393,7 +398,9 @@ TEST_F(PciHostTest, RefusesWhatDoesNotFit) {
   expect_refused(host, packed(bad), ErrorKind::kCorrupt, "pci.msix");
 }
 
-TEST_F(PciHostTest, SurvivesDamagedStates) { expect_survives_damage(host); }
+TEST_F(PciHostTest, SurvivesDamagedStates) {
+  expect_survives_damage(host);
+}
 
 TEST_F(PciHostTest, NamesItselfByItsPlace) {
   EXPECT_EQ(host.describe().path, "pci0/00:00.0");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The samples in schema/<type>/samples, converted by flatc: what people are shown as a state of a device is one
-// that the device takes over, and saves again as it was. Run by meson, which says where they are.
+// The samples in schema/<type>/samples, converted by flatc: what people are shown as a state of a device is
+// one that the device takes over, and saves again as it was. Run by meson, which says where they are.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

@@ -17,7 +17,9 @@ using namespace testing;
 
 class FakeSink final : public CharacterSink {
  public:
-  void write(ByteView bytes) override { text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size()); }
+  void write(ByteView bytes) override {
+    text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
   void input_wanted() override { ++wanted; }
   std::string text;
   int wanted = 0;

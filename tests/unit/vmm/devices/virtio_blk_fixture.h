@@ -84,7 +84,8 @@ class VirtioBlkTest : public ::testing::Test {
   }
   /// Publishes a request in descriptors 3n to 3n+2 without telling the device. Data is `size` bytes at
   /// kData + n * 0x1000; 0 leaves it out.
-  void submit(std::uint16_t n, std::uint32_t type, std::uint64_t sector, std::uint32_t size, bool device_writes) {
+  void submit(std::uint16_t n, std::uint32_t type, std::uint64_t sector, std::uint32_t size,
+              bool device_writes) {
     const auto first = static_cast<std::uint16_t>(3 * n);
     ring.put(kHeader + n * 16U, type);
     ring.put(kHeader + n * 16U + 8, sector);
@@ -93,7 +94,8 @@ class VirtioBlkTest : public ::testing::Test {
     const auto third = static_cast<std::uint16_t>(first + 2);
     ring.descriptor(first, kHeader + n * 16U, 16, kNext, size == 0 ? third : second);
     if (size != 0) {
-      ring.descriptor(second, data(n), size, static_cast<std::uint16_t>(kNext | (device_writes ? kWrite : 0)), third);
+      ring.descriptor(second, data(n), size, static_cast<std::uint16_t>(kNext | (device_writes ? kWrite : 0)),
+                      third);
     }
     ring.descriptor(third, kStatus + n, 1, kWrite);
     ring.publish(first);

@@ -25,7 +25,8 @@ class VirtioBlkStateTest : public VirtioBlkTest {
     return unpacked<schema::VirtioBlk>(saved(*disk->device), "VBLK");
   }
   static ByteVector packed(const State& state) { return *pack_state(state, "VBLK"); }
-  void refused(const State& state, ErrorKind kind, std::string_view field, const std::function<void(State&)>& change) {
+  void refused(const State& state, ErrorKind kind, std::string_view field,
+               const std::function<void(State&)>& change) {
     State bad = state;
     change(bad);
     expect_refused(*disk->device, packed(bad), kind, field);
@@ -81,18 +82,23 @@ TEST_F(VirtioBlkStateTest, RunsARingOutsideRamIntoNeedsReset) {
 
 TEST_F(VirtioBlkStateTest, RefusesFeaturesThatThisVmmDoesNotHave) {
   const State state = good();
-  refused(state, ErrorKind::kUnsupported, "virtio.device_features", [](State& s) { s.virtio->device_features |= 1U << 14; });
-  refused(state, ErrorKind::kCorrupt, "virtio.driver_features", [](State& s) { s.virtio->driver_features |= kFeatureReadOnly; });
+  refused(state, ErrorKind::kUnsupported, "virtio.device_features",
+          [](State& s) { s.virtio->device_features |= 1U << 14; });
+  refused(state, ErrorKind::kCorrupt, "virtio.driver_features",
+          [](State& s) { s.virtio->driver_features |= kFeatureReadOnly; });
   refused(state, ErrorKind::kUnsupported, "virtio.driver_features",
           [](State& s) { s.virtio->driver_features &= ~virtio::kVersion1; });
 }
 
 TEST_F(VirtioBlkStateTest, RefusesRegistersThatCannotBe) {
   const State state = good();
-  refused(state, ErrorKind::kCorrupt, "virtio.device_status", [](State& s) { s.virtio->device_status |= 0x20; });
-  refused(state, ErrorKind::kCorrupt, "virtio.device_status", [](State& s) { s.virtio->device_status = 0x07; });
+  refused(state, ErrorKind::kCorrupt, "virtio.device_status",
+          [](State& s) { s.virtio->device_status |= 0x20; });
+  refused(state, ErrorKind::kCorrupt, "virtio.device_status",
+          [](State& s) { s.virtio->device_status = 0x07; });
   refused(state, ErrorKind::kCorrupt, "virtio.isr_status", [](State& s) { s.virtio->isr_status = 4; });
-  refused(state, ErrorKind::kCorrupt, "virtio.config_msix_vector", [](State& s) { s.virtio->config_msix_vector = 2; });
+  refused(state, ErrorKind::kCorrupt, "virtio.config_msix_vector",
+          [](State& s) { s.virtio->config_msix_vector = 2; });
 }
 
 TEST_F(VirtioBlkStateTest, RefusesQueuesThatCannotBe) {
@@ -114,8 +120,10 @@ TEST_F(VirtioBlkStateTest, RefusesQueuesThatCannotBe) {
 TEST_F(VirtioBlkStateTest, RefusesAnotherPciFunction) {
   const State state = good();
   refused(state, ErrorKind::kCorrupt, "pci.config_space", [](State& s) { s.pci->config_space.pop_back(); });
-  refused(state, ErrorKind::kUnsupported, "pci.config_space", [](State& s) { s.pci->config_space[2] = 0x41; });
-  refused(state, ErrorKind::kUnsupported, "pci.bars", [](State& s) { s.pci->bars.erase(s.pci->bars.begin()); });
+  refused(state, ErrorKind::kUnsupported, "pci.config_space",
+          [](State& s) { s.pci->config_space[2] = 0x41; });
+  refused(state, ErrorKind::kUnsupported, "pci.bars",
+          [](State& s) { s.pci->bars.erase(s.pci->bars.begin()); });
   refused(state, ErrorKind::kCorrupt, "pci.msix", [](State& s) { s.pci->msix.reset(); });
   refused(state, ErrorKind::kCorrupt, "pci.msix.table",
           [](State& s) { s.pci->msix->table.push_back(std::make_unique<schema::PciMsixEntryT>()); });
@@ -124,7 +132,8 @@ TEST_F(VirtioBlkStateTest, RefusesAnotherPciFunction) {
 TEST_F(VirtioBlkStateTest, RefusesADiskThatCannotBe) {
   const State state = good();
   refused(state, ErrorKind::kCorrupt, "config.capacity", [](State& s) { s.config->capacity = 0; });
-  refused(state, ErrorKind::kCorrupt, "config.capacity", [](State& s) { s.config->capacity = ~std::uint64_t{0}; });
+  refused(state, ErrorKind::kCorrupt, "config.capacity",
+          [](State& s) { s.config->capacity = ~std::uint64_t{0}; });
   refused(state, ErrorKind::kCorrupt, "config.blk_size", [](State& s) { s.config->blk_size = 513; });
   refused(state, ErrorKind::kUnsupported, "config.seg_max", [](State& s) { s.config->seg_max = 2000; });
   refused(state, ErrorKind::kUnsupported, "config.num_queues", [](State& s) { s.config->num_queues = 4; });
@@ -137,7 +146,8 @@ TEST_F(VirtioBlkStateTest, RefusesAnImageOfAnotherSizeAndSaysHowToGiveTheRightOn
   refused(state, ErrorKind::kUsage, "", [](State&) {});
   const auto result = disk->device->restore(packed(state));
   ASSERT_FALSE(result);
-  EXPECT_NE(result.error().message().find("--slot disk0=PATH"), std::string::npos) << result.error().to_string();
+  EXPECT_NE(result.error().message().find("--slot disk0=PATH"), std::string::npos)
+      << result.error().to_string();
 }
 
 TEST_F(VirtioBlkStateTest, RefusesAReadOnlyImageForADiskThatIsWritten) {

@@ -23,7 +23,8 @@ TEST_F(VirtioBlkTest, IsAModernVirtioBlockDevice) {
   EXPECT_EQ(driver.config<std::uint32_t>(pci::kVendorId), 0x1042'1af4U);
   EXPECT_EQ(driver.config<std::uint8_t>(pci::kRevisionAndClass), 1);
   EXPECT_EQ(driver.config<std::uint8_t>(pci::kInterruptPin), 1);
-  for (const std::uint8_t type : {virtio::kCapCommon, virtio::kCapNotify, virtio::kCapIsr, virtio::kCapDevice}) {
+  for (const std::uint8_t type :
+       {virtio::kCapCommon, virtio::kCapNotify, virtio::kCapIsr, virtio::kCapDevice}) {
     ASSERT_EQ(driver.structures().count(type), 1U) << int{type};
     EXPECT_EQ(driver.structures().at(type).bar, 0);
   }
@@ -221,7 +222,8 @@ TEST_F(VirtioBlkTest, ReachesItsStructuresThroughConfigurationSpace) {
   const auto capability = disk->driver->structures().at(virtio::kCapPci).capability;
   const auto point_at = [&](std::uint64_t address, std::uint32_t length) {
     disk->driver->config<std::uint8_t>(capability + 4U, 0);
-    disk->driver->config<std::uint32_t>(capability + 8U, static_cast<std::uint32_t>(address - VirtioDriver::kBar0));
+    disk->driver->config<std::uint32_t>(capability + 8U,
+                                        static_cast<std::uint32_t>(address - VirtioDriver::kBar0));
     disk->driver->config<std::uint32_t>(capability + 12U, length);
   };
   point_at(disk->driver->device(kCapacity), 4);
@@ -266,7 +268,8 @@ TEST_F(VirtioBlkTest, StartsNothingBetweenQuiesceAndResume) {
   EXPECT_EQ(ring.used_index(), done);
   disk->device->resume();
   ASSERT_TRUE(wait_for(5));
-  for (std::uint16_t n = 0; n < 5; ++n) EXPECT_EQ(guest(data(n), 512), std::string(512, static_cast<char>(n + 1)));
+  for (std::uint16_t n = 0; n < 5; ++n)
+    EXPECT_EQ(guest(data(n), 512), std::string(512, static_cast<char>(n + 1)));
 }
 
 TEST_F(VirtioBlkTest, ServesRequestsWhoseKickWasLostInTheSnapshot) {
@@ -335,7 +338,9 @@ TEST_F(VirtioBlkTest, ServesRequestsWhileOtherProcessorsUseItsRegisters) {
       hammer([&] { (void)disk->driver->status(); }),
       hammer([&] { (void)disk->driver->mmio<std::uint8_t>(disk->driver->isr()); }),
       hammer([&] { disk->driver->mmio<std::uint32_t>(VirtioDriver::kBar1 + 16 + 12, 0); }),
-      hammer([&] { disk->driver->config<std::uint16_t>(pci::kCommand, pci::kCommandMemory | pci::kCommandBusMaster); }),
+      hammer([&] {
+        disk->driver->config<std::uint16_t>(pci::kCommand, pci::kCommandMemory | pci::kCommandBusMaster);
+      }),
   };
   for (int i = 0; i < 300; ++i) EXPECT_EQ(request(kIn, static_cast<std::uint64_t>(i % 60), 512, true), kOk);
   stop = true;

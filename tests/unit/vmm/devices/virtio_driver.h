@@ -53,8 +53,12 @@ class VirtioDriver {
     std::uint32_t length;
   };
   [[nodiscard]] const std::map<std::uint8_t, Structure>& structures() const { return structures_; }
-  [[nodiscard]] std::uint64_t common(std::size_t offset) const { return kBar0 + structures_.at(virtio::kCapCommon).offset + offset; }
-  [[nodiscard]] std::uint64_t device(std::size_t offset) const { return kBar0 + structures_.at(virtio::kCapDevice).offset + offset; }
+  [[nodiscard]] std::uint64_t common(std::size_t offset) const {
+    return kBar0 + structures_.at(virtio::kCapCommon).offset + offset;
+  }
+  [[nodiscard]] std::uint64_t device(std::size_t offset) const {
+    return kBar0 + structures_.at(virtio::kCapDevice).offset + offset;
+  }
   [[nodiscard]] std::uint64_t isr() const { return kBar0 + structures_.at(virtio::kCapIsr).offset; }
 
   void map_bars() const {
@@ -91,7 +95,8 @@ class VirtioDriver {
     mmio(common(virtio::kQueueSelect), index);
     mmio(common(virtio::kQueueSize), size);
     mmio(common(virtio::kQueueMsixVector), vector);
-    mmio(common(virtio::kQueueDesc), static_cast<std::uint32_t>(Ring::kDescriptors));  // in halves, as Linux does
+    mmio(common(virtio::kQueueDesc),
+         static_cast<std::uint32_t>(Ring::kDescriptors));  // in halves, as Linux does
     mmio(common(virtio::kQueueDesc) + 4, std::uint32_t{0});
     mmio(common(virtio::kQueueDriver), Ring::kAvailable);
     mmio(common(virtio::kQueueDevice), Ring::kUsed);
@@ -99,7 +104,8 @@ class VirtioDriver {
   }
   void go() const { set_status(0x0f); }
   void notify(std::uint16_t index) const {
-    mmio(kBar0 + structures_.at(virtio::kCapNotify).offset + index * std::uint64_t{virtio::kNotifyMultiplier}, index);
+    mmio(kBar0 + structures_.at(virtio::kCapNotify).offset + index * std::uint64_t{virtio::kNotifyMultiplier},
+         index);
   }
   void enable_msix(std::uint16_t vectors) const {
     for (std::uint16_t i = 0; i < vectors; ++i) {
@@ -111,11 +117,12 @@ class VirtioDriver {
 
  private:
   void find_structures() {
-    for (std::uint8_t at = config<std::uint8_t>(pci::kCapabilitiesPointer); at != 0; at = config<std::uint8_t>(at + 1U)) {
+    for (std::uint8_t at = config<std::uint8_t>(pci::kCapabilitiesPointer); at != 0;
+         at = config<std::uint8_t>(at + 1U)) {
       if (config<std::uint8_t>(at) == pci::kCapabilityMsix) msix_ = at;
       if (config<std::uint8_t>(at) != pci::kCapabilityVendor) continue;
-      structures_[config<std::uint8_t>(at + 3U)] = {at, config<std::uint8_t>(at + 4U), config<std::uint32_t>(at + 8U),
-                                                    config<std::uint32_t>(at + 12U)};
+      structures_[config<std::uint8_t>(at + 3U)] = {
+          at, config<std::uint8_t>(at + 4U), config<std::uint32_t>(at + 8U), config<std::uint32_t>(at + 12U)};
     }
   }
 

@@ -62,7 +62,8 @@ TEST_F(VirtqueueTest, TakesAChainInItsOrder) {
 TEST_F(VirtqueueTest, TakesIndirectTablesLongerThanTheQueue) {
   queue.set_features(true, false);
   for (std::uint16_t i = 0; i < 20; ++i) {
-    ring.descriptor(i, kBuffer + i * 0x100U, 8, i < 19 ? kNext : 0, static_cast<std::uint16_t>(i + 1), kTable);
+    ring.descriptor(i, kBuffer + i * 0x100U, 8, i < 19 ? kNext : 0, static_cast<std::uint16_t>(i + 1),
+                    kTable);
   }
   ring.descriptor(0, kTable, 20 * 16, kIndirect);
   ring.publish(0);
@@ -186,11 +187,12 @@ TEST_F(VirtqueueTest, RefusesMalformedIndirectTables) {
     std::uint16_t flags;
     const char* words;
   };
-  for (const Case& c : {Case{kTable, 0, kIndirect, "an indirect table has 0"}, Case{kTable, 24, kIndirect, "has 24"},
-                        Case{kTable, 16 * 1025, kIndirect, "has 16400"},
-                        Case{kTable, 16, kIndirect | kNext, "has a successor"},
-                        Case{kTestMemory - 8, 16, kIndirect, "outside guest RAM"},
-                        Case{~std::uint64_t{0}, 16, kIndirect, "outside guest RAM"}}) {
+  for (const Case& c :
+       {Case{kTable, 0, kIndirect, "an indirect table has 0"}, Case{kTable, 24, kIndirect, "has 24"},
+        Case{kTable, 16 * 1025, kIndirect, "has 16400"},
+        Case{kTable, 16, kIndirect | kNext, "has a successor"},
+        Case{kTestMemory - 8, 16, kIndirect, "outside guest RAM"},
+        Case{~std::uint64_t{0}, 16, kIndirect, "outside guest RAM"}}) {
     SCOPED_TRACE(c.words);
     ring.set_available_index(0);
     ring.descriptor(0, c.address, c.length, c.flags);
@@ -232,7 +234,9 @@ TEST_F(VirtqueueTest, RefusesEmptyBuffersAndReadableAfterWritable) {
 TEST_F(VirtqueueTest, RefusesRingsOutsideRam) {
   for (int which = 0; which < 3; ++which) {
     Virtqueue::State state = queue.state();
-    (which == 0 ? state.descriptor_table : which == 1 ? state.available_ring : state.used_ring) = kTestMemory - 16;
+    (which == 0   ? state.descriptor_table
+     : which == 1 ? state.available_ring
+                  : state.used_ring) = kTestMemory - 16;
     Virtqueue other(kSize);
     other.assign(state);
     EXPECT_FALSE(other.pop(memory));
