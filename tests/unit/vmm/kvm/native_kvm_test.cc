@@ -228,6 +228,46 @@ TEST_F(NativeKvm, KeepsAnMtrrThatTheGuestChanged) {
   EXPECT_EQ(again->vcpus[0].cpu.msrs, state->vcpus[0].cpu.msrs);
 }
 
+TEST_F(NativeKvm, SetsAllTscsToOneTimeThatGoesOnFromTheSavedOne) {
+  constexpr std::uint64_t kAhead = std::uint64_t{1} << 42;
+  auto first = make_machine(2);
+  auto state = save_kvm_state(*first->vm);
+  ASSERT_TRUE(state);
+  for (VcpuState& vcpu : state->vcpus) vcpu.cpu.tsc = kAhead;
+  auto second = make_machine(2);
+  auto prepared = prepare_restore(*state, second->vm->facts());
+  ASSERT_TRUE(prepared);
+  auto applied = apply_restore(*second->vm, *prepared, TimePolicy::kFreeze);
+  ASSERT_TRUE(applied);
+  if (!second->vm->facts().has_tsc_offset) GTEST_SKIP() << "needs KVM_VCPU_TSC_OFFSET, which this host's KVM lacks";
+  auto again = save_kvm_state(*second->vm);
+  ASSERT_TRUE(again);
+  const std::uint64_t minute = 60'000 * std::max<std::uint64_t>(second->vm->facts().host_tsc_khz, 1'000'000);
+  EXPECT_GE(again->vcpus[0].cpu.tsc, kAhead);
+  EXPECT_LT(again->vcpus[0].cpu.tsc, kAhead + minute);
+  EXPECT_EQ(again->vcpus[0].cpu.tsc, again->vcpus[1].cpu.tsc);
+}
+
+TEST_F(NativeKvm, SetsTheClockToGoOnFromTheSavedOne) {
+  constexpr std::uint64_t kHour = std::uint64_t{3600} * 1'000'000'000;
+  auto first = make_machine(1);
+  auto state = save_kvm_state(*first->vm);
+  ASSERT_TRUE(state);
+  state->clock.system_time = 5 * kHour;
+  state->clock.host_realtime = *state->clock.host_realtime - kHour;
+  for (const TimePolicy policy : {TimePolicy::kFreeze, TimePolicy::kAdvance}) {
+    auto second = make_machine(1);
+    auto prepared = prepare_restore(*state, second->vm->facts());
+    ASSERT_TRUE(prepared);
+    ASSERT_TRUE(apply_restore(*second->vm, *prepared, policy));
+    auto clock = save_clock(*second->vm);
+    ASSERT_TRUE(clock);
+    const std::uint64_t expected = policy == TimePolicy::kFreeze ? 5 * kHour : 6 * kHour;
+    EXPECT_GE(clock->state.system_time, expected);
+    EXPECT_LT(clock->state.system_time, expected + kHour / 60);
+  }
+}
+
 TEST_F(NativeKvm, LeavesTheGuestSoonWhenKicked) {
   constexpr std::uint8_t kSpin[] = {0xeb, 0xfe};  // jmp to itself
   auto machine = make_machine(1);
@@ -274,8 +314,6 @@ TEST_F(NativeKvm, ReportsReadsAndWritesOutsideRamAsMmio) {
       0xa2, 0x20, 0x00,        // mov [0x20], al
       0xf4,                    // hlt
   };
-  auto kvm = Kvm::open();
-  ASSERT_TRUE(kvm);
   auto machine = make_machine(1);
   // The last 64 KiB of the first megabyte, taken out of RAM.
   auto low = machine->memory.find(Gpa(0), 0xf0000);
