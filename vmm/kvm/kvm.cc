@@ -50,14 +50,34 @@ bool has(const KvmFd& fd, const Capability& capability) {
   return answer > 0 && (static_cast<std::uint32_t>(answer) & capability.bits) == capability.bits;
 }
 
-// The frequency is an answer of virtual CPUs only, so one is made and thrown away.
-Result<std::uint64_t> probe_tsc_khz(const KvmFd& kvm) {
+struct TscFacts {
+  std::uint64_t khz = 0;
+  bool has_offset = false;
+};
+
+bool takes_tsc_offset(const KvmFd& vcpu) {
+  std::uint64_t offset = 0;
+  kvm_device_attr attribute{};
+  attribute.group = KVM_VCPU_TSC_CTRL;
+  attribute.attr = KVM_VCPU_TSC_OFFSET;
+  attribute.addr = reinterpret_cast<std::uintptr_t>(&offset);
+  if (vcpu.raw(KVM_HAS_DEVICE_ATTR, &attribute) < 0 || vcpu.raw(KVM_GET_DEVICE_ATTR, &attribute) < 0) return false;
+  const std::uint64_t other = offset + (std::uint64_t{1} << 40);
+  offset = other;
+  if (vcpu.raw(KVM_SET_DEVICE_ATTR, &attribute) < 0) return false;
+  offset = 0;
+  return vcpu.raw(KVM_GET_DEVICE_ATTR, &attribute) >= 0 && offset == other;
+}
+
+// The answers are a virtual CPU's, so one is made and thrown away. On one of a real machine the attempt would
+// cost the guest its synchronised TSCs.
+Result<TscFacts> probe_tsc(const KvmFd& kvm) {
   VMSNAP_ASSIGN_OR_RETURN(const int vm_number, kvm.call(KVM_CREATE_VM, "KVM_CREATE_VM"));
   const KvmFd vm(kvm.calls(), UniqueFd(vm_number));
   VMSNAP_ASSIGN_OR_RETURN(const int vcpu_number, vm.call(KVM_CREATE_VCPU, "KVM_CREATE_VCPU"));
   const KvmFd vcpu(kvm.calls(), UniqueFd(vcpu_number));
   const int khz = vcpu.raw(KVM_GET_TSC_KHZ);
-  return khz > 0 ? static_cast<std::uint64_t>(khz) : 0;
+  return TscFacts{khz > 0 ? static_cast<std::uint64_t>(khz) : 0, takes_tsc_offset(vcpu)};
 }
 
 }  // namespace
@@ -92,7 +112,9 @@ Result<Kvm> Kvm::open(const std::string& path, std::shared_ptr<KvmCalls> calls) 
   }
   VMSNAP_ASSIGN_OR_RETURN(const int run_size, kvm.fd_.call(KVM_GET_VCPU_MMAP_SIZE, "KVM_GET_VCPU_MMAP_SIZE"));
   kvm.run_size_ = static_cast<std::size_t>(run_size);
-  VMSNAP_ASSIGN_OR_RETURN(kvm.host_tsc_khz_, probe_tsc_khz(kvm.fd_));
+  VMSNAP_ASSIGN_OR_RETURN(const TscFacts tsc, probe_tsc(kvm.fd_));
+  kvm.host_tsc_khz_ = tsc.khz;
+  kvm.has_tsc_offset_ = tsc.has_offset;
   return kvm;
 }
 

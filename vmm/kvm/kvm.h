@@ -29,6 +29,10 @@ class Kvm {
   /// Frequency of the host's TSC in kHz; 0 when the host has none that is stable (api.rst 4.56).
   [[nodiscard]] std::uint64_t host_tsc_khz() const { return host_tsc_khz_; }
 
+  /// The TSC offset of a virtual CPU can be read and set, and setting it has an effect: hosts that interpret
+  /// their guests take offsets and ignore them.
+  [[nodiscard]] bool has_tsc_offset() const { return has_tsc_offset_; }
+
   /// Most virtual CPUs one VM may have.
   [[nodiscard]] std::uint32_t max_vcpus() const;
 
@@ -41,6 +45,7 @@ class Kvm {
   KvmFd fd_;
   std::size_t run_size_ = 0;
   std::uint64_t host_tsc_khz_ = 0;
+  bool has_tsc_offset_ = false;
 };
 
 }  // namespace vmsnap::vmm

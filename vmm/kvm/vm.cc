@@ -87,6 +87,7 @@ Result<void> KvmVm::set_up(const Options& options) {
   facts_.has_xcrs = fd_.extension(KVM_CAP_XCRS) > 0;
   facts_.has_tsc_scaling = fd_.extension(KVM_CAP_TSC_CONTROL) > 0;
   facts_.has_tsc_deadline = kvm_.fd().extension(KVM_CAP_TSC_DEADLINE_TIMER) > 0;
+  facts_.has_tsc_offset = kvm_.has_tsc_offset();
   facts_.host_tsc_khz = kvm_.host_tsc_khz();
   return {};
 }
@@ -197,10 +198,6 @@ Result<void> KvmVm::create_vcpus(std::uint32_t count, const schema::CpuProfileT&
     VMSNAP_ASSIGN_OR_RETURN(auto vcpu, create_vcpu(i, profile, count));
     vcpus.push_back(std::move(vcpu));
   }
-  kvm_device_attr offset{};
-  offset.group = KVM_VCPU_TSC_CTRL;
-  offset.attr = KVM_VCPU_TSC_OFFSET;
-  facts_.has_tsc_offset = vcpus.front()->fd().raw(KVM_HAS_DEVICE_ATTR, &offset) >= 0;
   VMSNAP_RETURN_IF_ERROR(probe_msrs(kvm_.fd(), vcpus.front()->fd(), facts_));
   vcpus_ = std::move(vcpus);
   return {};

@@ -134,7 +134,7 @@ int FakeKvm::answer(int role, unsigned long request, void* argument, const std::
     case KVM_GET_DEVICE_ATTR:
     case KVM_SET_DEVICE_ATTR: {
       auto* offset = reinterpret_cast<std::uint64_t*>(static_cast<kvm_device_attr*>(argument)->addr);
-      if (request == KVM_SET_DEVICE_ATTR) tsc_offset[role] = *offset;
+      if (request == KVM_SET_DEVICE_ATTR && !ignores_tsc_offset) tsc_offset[role] = *offset;
       *offset = tsc_offset[role];
       return 0;
     }

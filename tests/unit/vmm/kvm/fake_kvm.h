@@ -27,6 +27,8 @@ class FakeKvm final : public KvmCalls {
   std::set<std::uint32_t> unwritable;
   /// What KVM_GET_MSR_INDEX_LIST says.
   std::vector<std::uint32_t> listed{0x10, 0x174, 0xc0000081, 0x480, 0x6e0, 0x40000000};
+  /// TSC offsets are taken and have no effect.
+  bool ignores_tsc_offset = false;
   std::uint64_t tsc = 1'000'000'000;
   std::optional<kvm_clock_data> clock_set;
   std::map<int, std::map<std::uint32_t, std::uint64_t>> msrs;  // by virtual CPU

@@ -239,7 +239,7 @@ TEST_F(NativeKvm, SetsAllTscsToOneTimeThatGoesOnFromTheSavedOne) {
   ASSERT_TRUE(prepared);
   auto applied = apply_restore(*second->vm, *prepared, TimePolicy::kFreeze);
   ASSERT_TRUE(applied);
-  if (!second->vm->facts().has_tsc_offset) GTEST_SKIP() << "needs KVM_VCPU_TSC_OFFSET, which this host's KVM lacks";
+  if (!second->vm->facts().has_tsc_offset) GTEST_SKIP() << "needs a KVM that sets TSC offsets; this host's ignores them";
   auto again = save_kvm_state(*second->vm);
   ASSERT_TRUE(again);
   const std::uint64_t minute = 60'000 * std::max<std::uint64_t>(second->vm->facts().host_tsc_khz, 1'000'000);

@@ -37,7 +37,9 @@ Machine make_machine(std::uint32_t vcpus, schema::CpuProfileT profile = profile_
   auto kvm = Kvm::open("/dev/null", machine.fake);
   EXPECT_TRUE(kvm) << kvm.error().to_string();
   machine.kvm = std::make_unique<Kvm>(std::move(kvm).value());
+  // What was tried on the virtual CPU that open() threw away.
   machine.fake->trace.clear();
+  machine.fake->tsc_offset.clear();
   auto memory = GuestMemory::allocate(GuestMemory::layout(1 << 20));
   EXPECT_TRUE(memory);
   machine.memory = std::make_unique<GuestMemory>(std::move(memory).value());
@@ -253,6 +255,14 @@ TEST(Restore, AdvancedTimeMovesTscAndClockByTheSameDowntime) {
   EXPECT_GT(time->downtime, 0u);
   EXPECT_EQ(machine.fake->clock_set->clock, 55'000'000'000u + time->downtime);
   EXPECT_EQ(machine.fake->tsc + machine.fake->tsc_offset[0], state.vcpus[0].cpu.tsc + 2 * time->downtime);  // 2 GHz
+}
+
+TEST(OpenKvm, DistrustsATscOffsetThatIsTakenAndIgnored) {
+  auto fake = std::make_shared<FakeKvm>();
+  fake->ignores_tsc_offset = true;
+  EXPECT_FALSE(Kvm::open("/dev/null", fake)->has_tsc_offset());
+  fake->ignores_tsc_offset = false;
+  EXPECT_TRUE(Kvm::open("/dev/null", fake)->has_tsc_offset());
 }
 
 TEST(Restore, WritesTheTscItselfWhereOffsetsAreNotKnown) {
