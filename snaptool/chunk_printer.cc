@@ -9,7 +9,8 @@ namespace vmsnap::snaptool {
 Result<const reflect::SchemaModel*> SchemaCache::schema_for(const ChunkRecord& chunk) {
   const EmbeddedSchema* schema = reader_.schema_of(chunk);
   if (schema == nullptr) {
-    return Error(ErrorKind::kUnsupported, "the file carries no schema for this chunk, so its content cannot be shown")
+    return Error(ErrorKind::kUnsupported,
+                 "the file carries no schema for this chunk, so its content cannot be shown")
         .at_offset(chunk.offset)
         .in_chunk(chunk.name());
   }
@@ -23,8 +24,8 @@ Result<const reflect::SchemaModel*> SchemaCache::schema_for(const ChunkRecord& c
   return &models_.emplace(schema->id, *std::move(model)).first->second;
 }
 
-Result<ChunkPrintReport> print_chunk(const SnapshotReader& reader, SchemaCache& schemas, const ChunkRecord& chunk,
-                                     const ChunkPrint& print, reflect::Sink& sink) {
+Result<ChunkPrintReport> print_chunk(const SnapshotReader& reader, SchemaCache& schemas,
+                                     const ChunkRecord& chunk, const ChunkPrint& print, reflect::Sink& sink) {
   VMSNAP_ASSIGN_OR_RETURN(const reflect::SchemaModel* model, schemas.schema_for(chunk));
   VMSNAP_ASSIGN_OR_RETURN(const ByteVector meta, reader.container().meta(chunk));
   const auto located = [&chunk](Error& error) -> Error {

@@ -20,8 +20,8 @@ class SchemaCache {
   /// `reader` must outlive the cache.
   explicit SchemaCache(const SnapshotReader& reader) : reader_(reader) {}
 
-  /// The schema of a chunk's meta; lives as long as the cache. Errors: Io; Corrupt, LimitExceeded, Unsupported
-  /// (the schema); Unsupported (the file carries none for the chunk).
+  /// The schema of a chunk's meta; lives as long as the cache. Errors: Io; Corrupt, LimitExceeded,
+  /// Unsupported (the schema); Unsupported (the file carries none for the chunk).
   [[nodiscard]] Result<const reflect::SchemaModel*> schema_for(const ChunkRecord& chunk);
 
  private:

@@ -17,13 +17,21 @@ Result<void> Output::write(std::string_view text) {
   return {};
 }
 
-void Output::print(std::string_view text) { out_.write(text.data(), static_cast<std::streamsize>(text.size())); }
+void Output::print(std::string_view text) {
+  out_.write(text.data(), static_cast<std::streamsize>(text.size()));
+}
 
-bool Output::failed() const { return !out_; }
+bool Output::failed() const {
+  return !out_;
+}
 
-void Output::complain(std::string_view sentence) { err_ << "snaptool: " << printable(sentence) << '\n'; }
+void Output::complain(std::string_view sentence) {
+  err_ << "snaptool: " << printable(sentence) << '\n';
+}
 
-void Output::print_json(const Json& value) { print(to_text(value) + '\n'); }
+void Output::print_json(const Json& value) {
+  print(to_text(value) + '\n');
+}
 
 Result<void> Output::finish() {
   out_.flush();
@@ -92,11 +100,17 @@ std::string utc_time(std::int64_t nanoseconds) {
   return out + 'Z';
 }
 
-std::string to_text(const Json& value) { return value.dump(2, ' ', true, Json::error_handler_t::replace); }
+std::string to_text(const Json& value) {
+  return value.dump(2, ' ', true, Json::error_handler_t::replace);
+}
 
-Json wide(std::uint64_t value) { return std::to_string(value); }
+Json wide(std::uint64_t value) {
+  return std::to_string(value);
+}
 
-Json text_or_null(std::string_view text) { return text.empty() ? Json(nullptr) : Json(text); }
+Json text_or_null(std::string_view text) {
+  return text.empty() ? Json(nullptr) : Json(text);
+}
 
 Json to_json(const Error& error) {
   return {

@@ -39,9 +39,10 @@ Error not_found(const SnapshotReader& reader, std::string_view selector) {
   }
   if (devices.size() > kMostListed) list += fmt::format(" and {} more devices", devices.size() - kMostListed);
   return Error(ErrorKind::kUsage,
-               fmt::format("nothing in the snapshot is called \"{}\"; it has {}, and the chunks that `snaptool ls` "
-                           "lists as chunk#0 to chunk#{}",
-                           selector, list, reader.container().chunks().size() - 1))
+               fmt::format(
+                   "nothing in the snapshot is called \"{}\"; it has {}, and the chunks that `snaptool ls` "
+                   "lists as chunk#0 to chunk#{}",
+                   selector, list, reader.container().chunks().size() - 1))
       .in_file(reader.container().file().name());
 }
 
@@ -57,7 +58,8 @@ std::vector<ChunkName> chunk_names(const SnapshotReader& reader) {
     ++devices_of_type[device.type];
   }
   for (const DeviceEntry& device : reader.manifest().devices) {
-    if (devices_of_type[device.type] == 1) names.push_back({device.type, &reader.device_chunk(device.instance)});
+    if (devices_of_type[device.type] == 1)
+      names.push_back({device.type, &reader.device_chunk(device.instance)});
   }
   for (const ChunkRecord& chunk : reader.container().chunks()) {
     names.push_back({fmt::format("chunk#{}", chunk.header.sequence), &chunk});

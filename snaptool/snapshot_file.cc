@@ -9,9 +9,10 @@ namespace vmsnap::snaptool {
 
 Result<void> check_path(const std::string& path) {
   if (path == "-") {
-    return Error(ErrorKind::kUsage,
-                 "\"-\" is not supported, since a snapshot is not read front to back; save it to a file and name that "
-                 "(a file of this name is ./-)");
+    return Error(
+        ErrorKind::kUsage,
+        "\"-\" is not supported, since a snapshot is not read front to back; save it to a file and name that "
+        "(a file of this name is ./-)");
   }
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return io_error("cannot open it", errno).in_file(path);
@@ -19,7 +20,8 @@ Result<void> check_path(const std::string& path) {
     return Error(ErrorKind::kIo, "this is a directory; name a snapshot file").in_file(path);
   }
   if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
-    return Error(ErrorKind::kIo, "this is a pipe or a device, which cannot be read at random; save it to a file first")
+    return Error(ErrorKind::kIo,
+                 "this is a pipe or a device, which cannot be read at random; save it to a file first")
         .in_file(path);
   }
   return {};

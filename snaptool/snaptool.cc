@@ -55,7 +55,8 @@ int snaptool_main(std::span<const char* const> arguments, Output& output) {
     return kExitUsage;
   }
   // CLI11 would only say that a command is missing.
-  if (const std::string_view word = arguments[1]; !word.starts_with('-') && find_command(app, word) == nullptr) {
+  if (const std::string_view word = arguments[1];
+      !word.starts_with('-') && find_command(app, word) == nullptr) {
     output.complain(fmt::format("there is no command \"{}\"; try snaptool --help", word));
     return kExitUsage;
   }

@@ -41,10 +41,12 @@ ReadLevel to_level(const std::string& name) {
 std::string_view scope(ReadLevel level) {
   switch (level) {
     case ReadLevel::kHeader:
-      return "file header, chunk headers, schemas, manifest, memory map, index and footer; neither the state of "
+      return "file header, chunk headers, schemas, manifest, memory map, index and footer; neither the state "
+             "of "
              "devices nor RAM";
     case ReadLevel::kMeta:
-      return "file header, chunk headers, schemas, manifest, memory map, index, footer, root, the state of every "
+      return "file header, chunk headers, schemas, manifest, memory map, index, footer, root, the state of "
+             "every "
              "device and the hashes of RAM; not RAM itself";
     case ReadLevel::kFull:
       return "every byte";
@@ -52,27 +54,40 @@ std::string_view scope(ReadLevel level) {
   return "";
 }
 
-/// Walks every meta along the schema that the file carries for it: hashes prove that the bytes are those that
-/// were written, not that they make sense.
-Result<void> check_states(const SnapshotReader& reader, Outcome& outcome) {
+/// Adds notes of our own, of which a hostile file could make any number.
+void add_note(Outcome& outcome, std::string code, std::string message) {
   constexpr std::size_t kMostNotes = 200;
+  if (outcome.notes.size() < kMostNotes) outcome.notes.push_back({std::move(code), std::move(message)});
+}
+
+/// Walks every meta along the schema that the file carries for it: hashes prove that the bytes are those that
+/// were written, not that they make sense. A schema that cannot be used is no reason to refuse the file,
+/// since a restore does without: state and schema of a type that it knows, it checks by its own.
+Result<void> check_states(const SnapshotReader& reader, Outcome& outcome) {
   SchemaCache schemas(reader);
   for (const ChunkRecord& chunk : reader.container().chunks()) {
     if (reader.schema_of(chunk) == nullptr) continue;
-    VMSNAP_ASSIGN_OR_RETURN(const reflect::SchemaModel* model, schemas.schema_for(chunk));
+    const Result<const reflect::SchemaModel*> model = schemas.schema_for(chunk);
+    if (!model) {
+      if (model.error().kind() == ErrorKind::kIo) return model.error();
+      add_note(outcome, "unusable-schema",
+               fmt::format("chunk {} cannot be shown: chunk {}: {}", chunk.name(), model.error().chunk(),
+                           model.error().message()));
+      continue;
+    }
     VMSNAP_ASSIGN_OR_RETURN(const ByteVector meta, reader.container().meta(chunk));
     reflect::Visitor nothing;
-    Result<reflect::WalkReport> walked = reflect::walk(*model, meta, nothing);
+    Result<reflect::WalkReport> walked = reflect::walk(**model, meta, nothing);
     if (!walked) return std::move(walked.error().at_offset(chunk.offset).in_chunk(chunk.name()));
     ++outcome.states_checked;
     for (const reflect::Remark& remark : walked->remarks) {
-      if (outcome.notes.size() == kMostNotes) break;
-      outcome.notes.push_back({"odd-value", fmt::format("chunk {}: field {}: {}", chunk.name(), remark.path, remark.sentence)});
+      add_note(outcome, "odd-value",
+               fmt::format("chunk {}: field {}: {}", chunk.name(), remark.path, remark.sentence));
     }
-    if (walked->unknown_fields != 0 && outcome.notes.size() < kMostNotes) {
-      outcome.notes.push_back({"undescribed-fields",
-                               fmt::format("chunk {}: {} stored that the schema in the file does not describe",
-                                           chunk.name(), walked->unknown_fields == 1 ? "1 field is" : fmt::format("{} fields are", walked->unknown_fields))});
+    if (walked->unknown_fields != 0) {
+      add_note(outcome, "undescribed-fields",
+               fmt::format("chunk {} stores {} that the schema in the file does not describe", chunk.name(),
+                           count_of(walked->unknown_fields, "field")));
     }
   }
   return {};
@@ -140,13 +155,15 @@ void print_text(const CheckOptions& options, const Outcome& outcome, Output& out
     output.print(fmt::format("{}: checked {} in {}: {}\n", file, count_of(report.chunk_count, "chunk"),
                              count_of(report.file_size, "byte"), scope(to_level(options.level))));
   }
-  for (const Note& note : outcome.notes) output.print(fmt::format("{}: finding: {}\n", file, printable(note.message)));
+  for (const Note& note : outcome.notes)
+    output.print(fmt::format("{}: finding: {}\n", file, printable(note.message)));
   std::string verdict;
   if (report.error && !is_about_the_file(report.error->kind())) return;
   if (report.error) {
     verdict = fmt::format("do not use it ({})", vmsnap::to_string(report.error->kind()));
   } else {
-    verdict = outcome.notes.empty() ? "no fault found" : fmt::format("no damage, {}", count_of(outcome.notes.size(), "finding"));
+    verdict = outcome.notes.empty() ? "no fault found"
+                                    : fmt::format("no damage, {}", count_of(outcome.notes.size(), "finding"));
   }
   output.print(fmt::format("{}: {}\n", file, verdict));
 }
@@ -166,7 +183,8 @@ ExitCode run(const CheckOptions& options, Output& output) {
 
 void add_check_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<CheckOptions>();
-  CLI::App* command = app.add_subcommand("check", "Check a snapshot as a restore would, and tell all that is odd about it");
+  CLI::App* command =
+      app.add_subcommand("check", "Check a snapshot as a restore would, and tell all that is odd about it");
   add_common_options(*command, options->common);
   command
       ->add_option("--level", options->level,
@@ -174,9 +192,8 @@ void add_check_command(CLI::App& app, Action& action) {
       ->check(CLI::IsMember({"header", "meta", "full"}))
       ->type_name("LEVEL")
       ->capture_default_str();
-  command->callback([&action, options] {
-    action = [options](Output& output) { return run(*options, output); };
-  });
+  command->callback(
+      [&action, options] { action = [options](Output& output) { return run(*options, output); }; });
 }
 
 }  // namespace vmsnap::snaptool

@@ -178,13 +178,15 @@ void print_devices(const Manifest& manifest, Output& output) {
   path_width = std::min(path_width, kWidest);
   type_width = std::min(type_width, kWidest);
   for (const DeviceEntry& device : manifest.devices) {
-    std::string line = fmt::format("    {:>3}  {:<{}}  {:<{}}  {}", device.instance, printable(device.path), path_width,
-                                   printable(device.type), type_width, vmsnap::to_string(device.version));
+    std::string line =
+        fmt::format("    {:>3}  {:<{}}  {:<{}}  {}", device.instance, printable(device.path), path_width,
+                    printable(device.type), type_width, vmsnap::to_string(device.version));
     if (device.readable_since != device.version) {
       line += fmt::format(", readable since {}", vmsnap::to_string(device.readable_since));
     }
     if (!device.features.empty()) {
-      line += ", features: " + printable(joined(device.features, [](const std::string& name) { return name; }));
+      line +=
+          ", features: " + printable(joined(device.features, [](const std::string& name) { return name; }));
     }
     output.print(line + '\n');
     for (const Slot& slot : device.slots) {
@@ -197,9 +199,9 @@ void print_text(const Facts& facts, Output& output) {
   const SnapshotReader& reader = facts.reader;
   const Manifest& manifest = reader.manifest();
   output.print(printable(reader.container().file().name()) + '\n');
-  print_line(output, "file", fmt::format("{}, {} on the disk, {}", exact_size(reader.container().file_size()),
-                                         human_size(facts.allocated),
-                                         count_of(reader.container().chunks().size(), "chunk")));
+  print_line(output, "file",
+             fmt::format("{}, {} on the disk, {}", exact_size(reader.container().file_size()),
+                         human_size(facts.allocated), count_of(reader.container().chunks().size(), "chunk")));
   print_line(output, "format", fmt::format("{}.{}", reader.header().major, reader.header().minor));
   print_line(output, "uuid", vmsnap::to_string(reader.header().uuid));
   print_line(output, "root", vmsnap::to_string(reader.root()));
@@ -209,9 +211,10 @@ void print_text(const Facts& facts, Output& output) {
   print_line(output, "created", utc_time(manifest.created));
   print_line(output, "release level", std::to_string(manifest.release_level));
   if (!manifest.comment.empty()) print_line(output, "comment", shortened(manifest.comment));
-  print_line(output, "guest", fmt::format("{}, {}, {} of RAM", architecture(reader.header().arch),
-                                          count_of(manifest.vcpu_count, "vCPU"),
-                                          human_size(system_memory(reader.memory_map()))));
+  print_line(
+      output, "guest",
+      fmt::format("{}, {}, {} of RAM", architecture(reader.header().arch),
+                  count_of(manifest.vcpu_count, "vCPU"), human_size(system_memory(reader.memory_map()))));
   print_line(output, "memory", count_of(reader.memory_map().segments.size(), "segment"));
   print_segments(reader.memory_map(), output);
   print_line(output, "state of", count_of(manifest.devices.size(), "device"));
@@ -239,11 +242,11 @@ ExitCode run(const CommonOptions& options, Output& output) {
 
 void add_info_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<CommonOptions>();
-  CLI::App* command = app.add_subcommand("info", "Say what a snapshot is: who made it and when, the machine, its devices");
+  CLI::App* command =
+      app.add_subcommand("info", "Say what a snapshot is: who made it and when, the machine, its devices");
   add_common_options(*command, *options);
-  command->callback([&action, options] {
-    action = [options](Output& output) { return run(*options, output); };
-  });
+  command->callback(
+      [&action, options] { action = [options](Output& output) { return run(*options, output); }; });
 }
 
 }  // namespace vmsnap::snaptool

@@ -165,18 +165,18 @@ void print_text(const Listing& listing, Output& output) {
     name_width = std::min(kWidest, std::max(name_width, row.name.size()));
     subject_width = std::min(kWidest, std::max(subject_width, row.subject.size()));
   }
-  output.print(fmt::format("{:>5}  {:>12}  {:>12}  TYPE  {:<{}}  INSTANCE  {:<{}}  FLAGS  DIGEST\n", "SEQ", "OFFSET",
-                           "SIZE", "NAME", name_width, "SUBJECT", subject_width));
+  output.print(fmt::format("{:>5}  {:>12}  {:>12}  TYPE  {:<{}}  INSTANCE  {:<{}}  FLAGS  DIGEST\n", "SEQ",
+                           "OFFSET", "SIZE", "NAME", name_width, "SUBJECT", subject_width));
   for (const Row& row : listing.rows) {
     const ChunkHeader& header = row.chunk.header;
-    const std::string flags = fmt::format("{}{}{}", header.critical() ? 'C' : '-',
-                                          (header.flags & kChunkSafeToCopy) != 0 ? 'S' : '-',
-                                          header.has_leaves() ? 'L' : '-');
+    const std::string flags =
+        fmt::format("{}{}{}", header.critical() ? 'C' : '-',
+                    (header.flags & kChunkSafeToCopy) != 0 ? 'S' : '-', header.has_leaves() ? 'L' : '-');
     output.print(fmt::format("{:>5}  {:>12}  {:>12}  {}  {:<{}}  {:>8}  {:<{}}  {:<5}  {}\n", header.sequence,
-                             row.chunk.offset, row.chunk.end - row.chunk.offset, printable(header.type.to_string()),
-                             row.name.empty() ? "-" : printable(row.name), name_width, header.instance,
-                             row.subject.empty() ? "-" : printable(row.subject), subject_width, flags,
-                             row.digest ? vmsnap::to_string(*row.digest) : "damaged"));
+                             row.chunk.offset, row.chunk.end - row.chunk.offset,
+                             printable(header.type.to_string()), row.name.empty() ? "-" : printable(row.name),
+                             name_width, header.instance, row.subject.empty() ? "-" : printable(row.subject),
+                             subject_width, flags, row.digest ? vmsnap::to_string(*row.digest) : "damaged"));
   }
 }
 
@@ -204,11 +204,11 @@ ExitCode run(const CommonOptions& options, Output& output) {
 
 void add_ls_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<CommonOptions>();
-  CLI::App* command = app.add_subcommand("ls", "List the chunks, one line each; of a damaged file, those that are left");
+  CLI::App* command =
+      app.add_subcommand("ls", "List the chunks, one line each; of a damaged file, those that are left");
   add_common_options(*command, *options);
-  command->callback([&action, options] {
-    action = [options](Output& output) { return run(*options, output); };
-  });
+  command->callback(
+      [&action, options] { action = [options](Output& output) { return run(*options, output); }; });
 }
 
 }  // namespace vmsnap::snaptool

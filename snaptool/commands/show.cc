@@ -59,9 +59,7 @@ class Show {
     return status_;
   }
 
-  ExitCode everything() {
-    return options_.common.json ? everything_as_json() : everything_as_text();
-  }
+  ExitCode everything() { return options_.common.json ? everything_as_json() : everything_as_text(); }
 
  private:
   [[nodiscard]] ChunkPrint print(std::string_view field, std::uint32_t indent) const {
@@ -77,8 +75,8 @@ class Show {
       output_.complain(fmt::format("{}: {}: {}", name, remark.path, remark.sentence));
     }
     if (report.walk.unknown_fields != 0) {
-      output_.complain(fmt::format("{}: {} that the schema in the file does not describe cannot be shown", name,
-                                   count_of(report.walk.unknown_fields, "field")));
+      output_.complain(fmt::format("{}: {} that the schema in the file does not describe cannot be shown",
+                                   name, count_of(report.walk.unknown_fields, "field")));
     }
     if (report.cut) {
       output_.complain(fmt::format("{}: the output was cut; name a field to see the rest", name));
@@ -130,7 +128,8 @@ class Show {
   template <typename Function>
   void for_each_chunk(Function&& function) {
     for (const char* table : {"manifest", "memory"}) {
-      if (const Result<Selection> selection = select(reader_, table)) function(table, *selection->target.chunk);
+      if (const Result<Selection> selection = select(reader_, table))
+        function(table, *selection->target.chunk);
     }
     for (const DeviceEntry& device : reader_.manifest().devices) {
       function(device.path, reader_.device_chunk(device.instance));
@@ -185,11 +184,12 @@ class Show {
     first = true;
     for (const ChunkRecord* chunk : reader_.unknown_chunks()) {
       const EmbeddedSchema* schema = reader_.schema_of(*chunk);
-      json_element({{"sequence", chunk->header.sequence},
-                    {"chunk_type", chunk->header.type.to_string()},
-                    {"type", schema == nullptr ? Json(nullptr) : Json(schema->name)},
-                    {"version", schema == nullptr ? Json(nullptr) : Json(vmsnap::to_string(schema->version))}},
-                   fmt::format("chunk#{}", chunk->header.sequence), *chunk, first);
+      json_element(
+          {{"sequence", chunk->header.sequence},
+           {"chunk_type", chunk->header.type.to_string()},
+           {"type", schema == nullptr ? Json(nullptr) : Json(schema->name)},
+           {"version", schema == nullptr ? Json(nullptr) : Json(vmsnap::to_string(schema->version))}},
+          fmt::format("chunk#{}", chunk->header.sequence), *chunk, first);
     }
     output_.print(first ? "]\n}\n" : "\n  ]\n}\n");
     return status_;
@@ -215,18 +215,19 @@ ExitCode run(const ShowOptions& options, Output& output) {
 
 void add_show_command(CLI::App& app, Action& action) {
   auto options = std::make_shared<ShowOptions>();
-  CLI::App* command = app.add_subcommand("show", "Show the manifest, the memory map and the state of devices, field by field");
+  CLI::App* command = app.add_subcommand(
+      "show", "Show the manifest, the memory map and the state of devices, field by field");
   add_common_options(*command, options->common);
   command
       ->add_option("WHAT", options->what,
-                   "What to show: manifest, memory, the path of a device, the type of a device if there is one only, or "
+                   "What to show: manifest, memory, the path of a device, the type of a device if there is "
+                   "one only, or "
                    "chunk#N; with .FIELD, only that field: cpu0.rip. Everything when absent")
       ->type_name("");
   CLI::Option* docs = command->add_flag("--docs", options->docs, "Print the documentation of every field");
   docs->excludes("--json");
-  command->callback([&action, options] {
-    action = [options](Output& output) { return run(*options, output); };
-  });
+  command->callback(
+      [&action, options] { action = [options](Output& output) { return run(*options, output); }; });
 }
 
 }  // namespace vmsnap::snaptool

@@ -4,8 +4,11 @@
 #include <sys/stat.h>
 
 #include "base/temp_dir.h"
+#include "raw_snapshot.h"
 #include "run_tool.h"
 #include "sample_snapshot.h"
+#include "small_snapshot.h"
+#include "snapshot/schema_meta.h"
 #include "snapshot/snapshot_reader.h"
 
 namespace vmsnap::snaptool {
@@ -17,7 +20,9 @@ class Check : public ::testing::Test {
  protected:
   void SetUp() override { summary_ = write_sample(path_); }
 
-  [[nodiscard]] ToolRun check(const std::string& level) const { return run_tool({"check", "--level", level, path_}); }
+  [[nodiscard]] ToolRun check(const std::string& level) const {
+    return run_tool({"check", "--level", level, path_});
+  }
   [[nodiscard]] ToolRun check_json(const std::string& level) const {
     return run_tool({"check", "--json", "--level", level, path_});
   }
@@ -92,6 +97,29 @@ TEST_F(Check, EndsWithFindingsWhenSomethingIsOdd) {
   EXPECT_EQ(json.status, 3);
   EXPECT_EQ(json.json()["result"], "findings");
   EXPECT_EQ(json.json()["findings"][0]["code"], "file-mode");
+}
+
+TEST_F(Check, FindsASchemaThatCannotBeUsedOddButNoReasonToRefuseTheFile) {
+  test::RawSnapshot raw = test::RawSnapshot::parse(test::read_whole(path_));
+  const std::uint32_t schema = raw.add_schema(FourCc("xBAD"), "puzzle");
+  for (test::RawChunk& chunk : raw.chunks) {
+    if (chunk.spec.type != kChunkSchema || chunk.spec.instance != schema) continue;
+    chunk.body.assign(100, std::byte{66});
+    auto meta = decode_schema_meta(chunk.meta);
+    ASSERT_TRUE(meta);
+    meta->content_hash = xxh3_128(chunk.body);
+    chunk.meta = encode(*meta);
+  }
+  raw.chunks.push_back({{FourCc("xBAD"), schema, 0, 0}, ByteVector(32), {}});
+  test::write_whole(path_, raw.bytes());
+  const ToolRun run = check_json("full");
+  EXPECT_EQ(run.status, 3);
+  ASSERT_EQ(run.json()["findings"].size(), 2u);
+  EXPECT_EQ(run.json()["findings"][0]["code"], "unknown-optional-chunk");
+  EXPECT_EQ(run.json()["findings"][1]["code"], "unusable-schema");
+  const ToolRun shown = run_tool({"show", path_});
+  EXPECT_EQ(shown.status, 4);
+  EXPECT_THAT(shown.out, HasSubstr(": puzzle 1.0\n  (cannot be shown)\n"));
 }
 
 TEST_F(Check, TellsUnknownOptionalChunksFromUnknownCriticalOnes) {

@@ -52,8 +52,11 @@ TEST(Info, ListsEveryDeviceWithItsVersionAndTheSlotsItNeeds) {
   const std::string out = run_tool({"info", path}).out;
   EXPECT_THAT(out, ::testing::ContainsRegex("0  cpu0 +x86_cpu +1\\.0\n"));
   EXPECT_THAT(out, ::testing::ContainsRegex("3  pci0/00:03\\.0 +virtio_blk +1\\.0\n"));
-  EXPECT_THAT(out, HasSubstr("needs disk0: block backend, 1 MiB (1048576 bytes), read-only, was \"/images/a.img\"\n"));
-  EXPECT_THAT(out, ::testing::ContainsRegex("4  void0 +wormhole +7\\.3, readable since 7\\.1, features: time-travel\n"));
+  EXPECT_THAT(
+      out,
+      HasSubstr("needs disk0: block backend, 1 MiB (1048576 bytes), read-only, was \"/images/a.img\"\n"));
+  EXPECT_THAT(out, ::testing::ContainsRegex(
+                       "4  void0 +wormhole +7\\.3, readable since 7\\.1, features: time-travel\n"));
 }
 
 TEST(Info, PrintsTheSameFactsAsJson) {
@@ -77,12 +80,11 @@ TEST(Info, PrintsTheSameFactsAsJson) {
   EXPECT_EQ(info["segments"].size(), 2u);
   EXPECT_EQ(info["segments"][1]["kind"], "DeviceMemory");
   ASSERT_EQ(info["devices"].size(), 5u);
-  EXPECT_EQ(info["devices"][3]["slots"][0],
-            Json({{"name", "disk0"},
-                  {"kind", "BlockBackend"},
-                  {"hint", "/images/a.img"},
-                  {"size", "1048576"},
-                  {"read_only", true}}));
+  EXPECT_EQ(info["devices"][3]["slots"][0], Json({{"name", "disk0"},
+                                                  {"kind", "BlockBackend"},
+                                                  {"hint", "/images/a.img"},
+                                                  {"size", "1048576"},
+                                                  {"read_only", true}}));
   EXPECT_EQ(info["devices"][4]["version"], "7.3");
   EXPECT_EQ(info["devices"][4]["readable_since"], "7.1");
   EXPECT_EQ(info["devices"][4]["features"], Json::array({"time-travel"}));
@@ -118,14 +120,19 @@ TEST(Info, MakesTextFromTheFileHarmless) {
   const TempDir dir;
   const std::string path = dir.file("a.vmsnap");
   Sample sample = make_sample();
-  const std::string evil = "\x1b]0;owned\x07\x1b[2J\xC2\x9b" "31m\xE2\x80\xAE\n";
+  const std::string evil =
+      "\x1b]0;owned\x07\x1b[2J\xC2\x9b"
+      "31m\xE2\x80\xAE\n";
   sample.contents.manifest.comment = evil;
   sample.contents.manifest.producer_name = evil;
   sample.contents.manifest.producer_version = evil;
   sample.contents.manifest.devices[kDisk].slots[0].hint = evil;
   write_sample(path, sample.contents);
-  for (const std::vector<std::string>& command :
-       {std::vector<std::string>{"info", path}, {"info", "--json", path}, {"show", path}, {"show", "--json", path}, {"ls", path}}) {
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"info", path},
+                                                  {"info", "--json", path},
+                                                  {"show", path},
+                                                  {"show", "--json", path},
+                                                  {"ls", path}}) {
     const ToolRun run = run_tool(command);
     EXPECT_EQ(run.status, 0);
     for (const std::string& text : {run.out, run.err}) {

@@ -23,7 +23,8 @@ TEST(Ls, ListsEveryChunkInFileOrder) {
   const ToolRun run = run_tool({"ls", path});
   EXPECT_EQ(run.status, 0);
   EXPECT_EQ(run.err, "");
-  EXPECT_EQ(static_cast<std::uint32_t>(std::count(run.out.begin(), run.out.end(), '\n')), written.chunk_count + 1);
+  EXPECT_EQ(static_cast<std::uint32_t>(std::count(run.out.begin(), run.out.end(), '\n')),
+            written.chunk_count + 1);
   EXPECT_THAT(run.out, ContainsRegex("CONF  manifest +0  - +C-- +[0-9a-f]{32}\n"));
   EXPECT_THAT(run.out, ContainsRegex("RAMF  flat_ram +1  bootrom +C-L +[0-9a-f]{32}\n"));
   EXPECT_THAT(run.out, ContainsRegex("VBLK  virtio_blk +3  pci0/00:03\\.0 +C-- "));
@@ -66,7 +67,8 @@ TEST(Ls, PrintsTheDigestsThatTheRootIsMadeOf) {
   const auto lines = decode_index(*meta);
   ASSERT_TRUE(lines);
   const Json chunks = run_tool({"ls", "--json", path}).json()["chunks"];
-  for (std::size_t i = 0; i < lines->size(); ++i) EXPECT_EQ(chunks[i]["digest"], to_string((*lines)[i].digest));
+  for (std::size_t i = 0; i < lines->size(); ++i)
+    EXPECT_EQ(chunks[i]["digest"], to_string((*lines)[i].digest));
 }
 
 TEST(Ls, ListsWhatIsLeftOfAFileThatWasCut) {

@@ -32,7 +32,9 @@ std::set<std::string> all_matches(const std::string& text, const char* expressio
 }
 
 /// Long options in a help text.
-std::set<std::string> options_in_help(const std::string& help) { return all_matches(help, "--([a-z]+)", 1); }
+std::set<std::string> options_in_help(const std::string& help) {
+  return all_matches(help, "--([a-z]+)", 1);
+}
 
 /// The lines of the synopsis that belong to a command, in mdoc.
 std::string synopsis_of(const std::string& manual, const std::string& command) {
@@ -53,7 +55,8 @@ TEST(Manual, HasEveryOptionOfTheHelpAndNoOther) {
 
 TEST(Manual, HasEveryCommandOfTheHelpAndNoOther) {
   const std::string help = run_tool({"--help"}).out;
-  const std::set<std::string> commands = all_matches(help.substr(help.find("Subcommands:")), "^  ([a-z]+) ", 1);
+  const std::set<std::string> commands =
+      all_matches(help.substr(help.find("Subcommands:")), "^  ([a-z]+) ", 1);
   EXPECT_EQ(commands, std::set<std::string>(kCommands.begin(), kCommands.end()));
   const std::string manual = read_manual();
   const std::size_t begin = manual.find(".Sh COMMANDS");

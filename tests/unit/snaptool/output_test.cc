@@ -15,9 +15,15 @@ TEST(PrintableText, KeepsWordsQuotesBackslashesAndLettersOfAnyLanguage) {
 
 TEST(PrintableText, EscapesWhatActsOnATerminal) {
   EXPECT_EQ(printable("\x1b[31mred\x07\r\n"), "\\x1b[31mred\\x07\\r\\n");
-  EXPECT_EQ(printable("a\xE2\x80\xAE" "b"), "a\\u{202e}b");
-  EXPECT_EQ(printable("\x9b" "31m"), "\\x9b31m");
-  EXPECT_EQ(printable("\xC2\x9b" "31m"), "\\u{9b}31m");
+  EXPECT_EQ(printable("a\xE2\x80\xAE"
+                      "b"),
+            "a\\u{202e}b");
+  EXPECT_EQ(printable("\x9b"
+                      "31m"),
+            "\\x9b31m");
+  EXPECT_EQ(printable("\xC2\x9b"
+                      "31m"),
+            "\\u{9b}31m");
 }
 
 TEST(HumanSize, CutsToTheLargestUnitAndOneDigit) {

@@ -24,8 +24,12 @@ TEST(Program, PrintsItsVersionAndThatOfTheFormat) {
 }
 
 TEST(Program, PrintsHelpOnStandardOutput) {
-  for (const std::vector<std::string>& words :
-       {std::vector<std::string>{"--help"}, {"-h"}, {"info", "--help"}, {"ls", "-h"}, {"show", "-h"}, {"check", "-h"}}) {
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"--help"},
+                                                {"-h"},
+                                                {"info", "--help"},
+                                                {"ls", "-h"},
+                                                {"show", "-h"},
+                                                {"check", "-h"}}) {
     const ToolRun run = run_tool(words);
     EXPECT_EQ(run.status, kExitOk);
     EXPECT_THAT(run.out, HasSubstr("Usage: snaptool"));
@@ -66,9 +70,12 @@ TEST(Program, AnswersAWrongCommandLineWithOneSentence) {
 class EveryCommand : public ::testing::TestWithParam<const char*> {
  protected:
   [[nodiscard]] ToolRun run(const std::string& path) const { return run_tool({GetParam(), path}); }
-  [[nodiscard]] ToolRun run_json(const std::string& path) const { return run_tool({GetParam(), "--json", path}); }
+  [[nodiscard]] ToolRun run_json(const std::string& path) const {
+    return run_tool({GetParam(), "--json", path});
+  }
 
-  /// Both forms end with `status`, say a sentence that names the file, and JSON says of what kind the error is.
+  /// Both forms end with `status`, say a sentence that names the file, and JSON says of what kind the error
+  /// is.
   void expect_error(const std::string& path, int status, const std::string& kind) const {
     const ToolRun text = run(path);
     EXPECT_EQ(text.status, status) << text.err;

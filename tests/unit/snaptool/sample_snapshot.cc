@@ -173,8 +173,8 @@ Sample make_sample() {
   sample.contents.memory_map.mappings = {{0, 0, Gpa(0), sample.low_memory.size(), false},
                                          {1, 0, Gpa(0xFFFFC000), sample.boot_rom.size(), true}};
   sample.contents.segments = {{sample.low_memory, false}, {sample.boot_rom, false}};
-  sample.contents.device_states = {cpu_state(0, 0xFFF0), cpu_state(1, 0xFFFFFFFF81000000), uart_state(), disk_state(),
-                                   make_wormhole_state()};
+  sample.contents.device_states = {cpu_state(0, 0xFFF0), cpu_state(1, 0xFFFFFFFF81000000), uart_state(),
+                                   disk_state(), make_wormhole_state()};
   return sample;
 }
 
@@ -184,14 +184,19 @@ SnapshotSummary write_sample(const std::string& path, const SnapshotContents& co
   return required(write_snapshot(path, contents, sample_chunk_types(), options));
 }
 
-SnapshotSummary write_sample(const std::string& path) { return write_sample(path, make_sample().contents); }
+SnapshotSummary write_sample(const std::string& path) {
+  return write_sample(path, make_sample().contents);
+}
 
 void add_unnamed_chunk(const std::string& from, const std::string& to, std::uint32_t flags) {
   test::RawSnapshot raw = test::RawSnapshot::parse(test::read_whole(from));
   const ChunkType wormhole = foreign_chunk_types().front();
   // The same schema under another file identifier.
   ByteVector new_schema(wormhole.schema.begin(), wormhole.schema.end());
-  std::ranges::copy(as_byte_view("xNEW"), std::ranges::search(new_schema, as_byte_view("xWRM")).begin());
+  const ByteView old_letters = as_byte_view("xWRM");
+  const ByteView new_letters = as_byte_view("xNEW");
+  std::copy(new_letters.begin(), new_letters.end(),
+            std::search(new_schema.begin(), new_schema.end(), old_letters.begin(), old_letters.end()));
   EmbeddedSchema schema;
   schema.id = 1000;
   schema.chunk_type = FourCc("xNEW");

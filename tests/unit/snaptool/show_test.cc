@@ -33,9 +33,10 @@ TEST_F(Show, PrintsTheManifestTheMemoryMapAndEveryDevice) {
   const ToolRun run = run_tool({"show", path_});
   EXPECT_EQ(run.status, 0);
   EXPECT_EQ(run.err, "");
-  for (const char* heading : {"manifest: manifest 1.0\n", "\nmemory: memory_map 1.0\n", "\ncpu0: x86_cpu 1.0\n",
-                              "\ncpu1: x86_cpu 1.0\n", "\nisa0/uart@3f8: uart16550 1.0\n",
-                              "\npci0/00:03.0: virtio_blk 1.0\n", "\nvoid0: wormhole 7.3\n"}) {
+  for (const char* heading :
+       {"manifest: manifest 1.0\n", "\nmemory: memory_map 1.0\n", "\ncpu0: x86_cpu 1.0\n",
+        "\ncpu1: x86_cpu 1.0\n", "\nisa0/uart@3f8: uart16550 1.0\n", "\npci0/00:03.0: virtio_blk 1.0\n",
+        "\nvoid0: wormhole 7.3\n"}) {
     EXPECT_THAT(run.out, HasSubstr(heading));
   }
   EXPECT_THAT(run.out, HasSubstr("\"ram-low\""));
