@@ -10,6 +10,9 @@ namespace {
 
 Manifest manifest_of(const std::vector<std::pair<std::string, std::string>>& devices) {
   Manifest manifest;
+  manifest.producer_name = "restore_edges_test";
+  manifest.producer_version = "1";
+  manifest.vcpu_count = 2;
   for (const auto& [type, path] : devices) {
     DeviceEntry entry;
     entry.instance = static_cast<std::uint32_t>(manifest.devices.size());
