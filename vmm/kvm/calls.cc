@@ -45,7 +45,8 @@ Result<int> KvmFd::call_value(unsigned long request, std::string_view name, unsi
 }
 
 int KvmFd::extension(int capability) const {
-  const int result = raw(KVM_CHECK_EXTENSION, reinterpret_cast<void*>(static_cast<std::uintptr_t>(capability)));
+  const int result =
+      raw(KVM_CHECK_EXTENSION, reinterpret_cast<void*>(static_cast<std::uintptr_t>(capability)));
   return result < 0 ? 0 : result;
 }
 

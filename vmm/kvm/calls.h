@@ -40,9 +40,11 @@ class KvmFd {
     return calls_->ioctl(fd_.get(), request, argument);
   }
   /// ioctl(2) that must not fail; `name` is what the error calls it. Errors: Io.
-  [[nodiscard]] Result<int> call(unsigned long request, std::string_view name, void* argument = nullptr) const;
+  [[nodiscard]] Result<int> call(unsigned long request, std::string_view name,
+                                 void* argument = nullptr) const;
   /// As call(), for requests whose argument is a number.
-  [[nodiscard]] Result<int> call_value(unsigned long request, std::string_view name, unsigned long argument) const;
+  [[nodiscard]] Result<int> call_value(unsigned long request, std::string_view name,
+                                       unsigned long argument) const;
   /// KVM_CHECK_EXTENSION; 0 when the kernel does not know the extension.
   [[nodiscard]] int extension(int capability) const;
 

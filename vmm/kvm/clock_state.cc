@@ -37,7 +37,8 @@ Result<ClockSnapshot> save_clock(const KvmVm& vm) {
   ClockSnapshot snapshot;
   snapshot.state.system_time = data.clock;
   snapshot.state.tsc_stable = (data.flags & KVM_CLOCK_TSC_STABLE) != 0;
-  snapshot.state.host_realtime = (data.flags & KVM_CLOCK_REALTIME) != 0 ? std::uint64_t{data.realtime} : realtime;
+  snapshot.state.host_realtime =
+      (data.flags & KVM_CLOCK_REALTIME) != 0 ? std::uint64_t{data.realtime} : realtime;
   snapshot.host_tsc = host_tsc;
   if ((data.flags & KVM_CLOCK_HOST_TSC) != 0) {
     snapshot.state.host_tsc = data.host_tsc;
@@ -53,18 +54,21 @@ Result<RestoredTime> plan_time(const schema::KvmClockT& saved, TimePolicy policy
   time.host_tsc = host_tsc;
   if (policy == TimePolicy::kFreeze) return time;
   if (!saved.host_realtime.has_value()) {
-    return Error(ErrorKind::kUnsupported, "the snapshot does not say at what time it was taken, so guest time cannot be "
-                                          "advanced; restore with the time policy freeze")
+    return Error(ErrorKind::kUnsupported,
+                 "the snapshot does not say at what time it was taken, so guest time cannot be "
+                 "advanced; restore with the time policy freeze")
         .in_field("host_realtime");
   }
   if (guest_tsc_khz == 0) {
-    return Error(ErrorKind::kUnsupported, "this host does not know the frequency of its TSC, so guest time cannot be "
-                                          "advanced; restore with the time policy freeze");
+    return Error(ErrorKind::kUnsupported,
+                 "this host does not know the frequency of its TSC, so guest time cannot be "
+                 "advanced; restore with the time policy freeze");
   }
   if (realtime > *saved.host_realtime) time.downtime = realtime - *saved.host_realtime;
   if (time.downtime > kMaxDowntime) {
-    return Error(ErrorKind::kLimitExceeded, "the snapshot says that it was taken more than 100 years ago; restore with the "
-                                            "time policy freeze, or set this host's clock")
+    return Error(ErrorKind::kLimitExceeded,
+                 "the snapshot says that it was taken more than 100 years ago; restore with the "
+                 "time policy freeze, or set this host's clock")
         .in_field("host_realtime");
   }
   time.system_time += time.downtime;
@@ -84,7 +88,8 @@ Result<void> restore_clock(const KvmVm& vm, const RestoredTime& time) {
 }
 
 std::uint64_t scale_tsc(std::uint64_t ticks, const HostFacts& facts) {
-  if (facts.guest_tsc_khz == 0 || facts.host_tsc_khz == 0 || facts.guest_tsc_khz == facts.host_tsc_khz) return ticks;
+  if (facts.guest_tsc_khz == 0 || facts.host_tsc_khz == 0 || facts.guest_tsc_khz == facts.host_tsc_khz)
+    return ticks;
   return mul_div(ticks, facts.guest_tsc_khz, facts.host_tsc_khz);
 }
 

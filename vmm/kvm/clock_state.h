@@ -34,10 +34,10 @@ struct ClockSnapshot {
 
 /// Guest time at a new anchor, worked out before anything is set.
 struct RestoredTime {
-  std::uint64_t system_time = 0;    // kvmclock at the anchor, ns
-  std::uint64_t downtime = 0;       // what the policy adds to guest time, ns; 0 when frozen
-  std::uint64_t tsc_advance = 0;    // what the policy adds to each TSC, ticks of the guest
-  std::uint64_t host_tsc = 0;       // the anchor: TSC of this host
+  std::uint64_t system_time = 0;  // kvmclock at the anchor, ns
+  std::uint64_t downtime = 0;     // what the policy adds to guest time, ns; 0 when frozen
+  std::uint64_t tsc_advance = 0;  // what the policy adds to each TSC, ticks of the guest
+  std::uint64_t host_tsc = 0;     // the anchor: TSC of this host
 };
 
 /// `realtime` is this host's wall clock (ns since 1970) and `host_tsc` its TSC at one instant. A wall clock
@@ -48,11 +48,12 @@ struct RestoredTime {
                                              std::uint64_t guest_tsc_khz, std::uint64_t realtime,
                                              std::uint64_t host_tsc);
 
-/// Sets kvmclock so that it reads `time.system_time` at the anchor. After every virtual CPU's MSRs, before any
-/// virtual CPU runs. Errors: Io.
+/// Sets kvmclock so that it reads `time.system_time` at the anchor. After every virtual CPU's MSRs, before
+/// any virtual CPU runs. Errors: Io.
 [[nodiscard]] Result<void> restore_clock(const KvmVm& vm, const RestoredTime& time);
 
-/// Ticks of a guest TSC for those of the host: ticks * guest_khz / host_khz, or `ticks` when one is not known.
+/// Ticks of a guest TSC for those of the host: ticks * guest_khz / host_khz, or `ticks` when one is not
+/// known.
 [[nodiscard]] std::uint64_t scale_tsc(std::uint64_t ticks, const HostFacts& facts);
 
 }  // namespace vmsnap::vmm

@@ -14,54 +14,208 @@ constexpr std::uint32_t bits(unsigned first, Rest... rest) {
   return (std::uint32_t{1} << first) | bits(rest...);
 }
 
-constexpr const char* kLeaf1Ecx[32] = {"pni",   "pclmulqdq", "dtes64", "monitor", "ds_cpl", "vmx",   "smx",     "est",
-                                       "tm2",   "ssse3",     "cid",    "sdbg",    "fma",    "cx16",  "xtpr",    "pdcm",
-                                       "",      "pcid",      "dca",    "sse4_1",  "sse4_2", "x2apic", "movbe",  "popcnt",
-                                       "tsc_deadline_timer", "aes", "xsave", "osxsave", "avx", "f16c", "rdrand", "hypervisor"};
-constexpr const char* kLeaf1Edx[32] = {"fpu", "vme", "de",   "pse", "tsc",   "msr",     "pae", "mce",  "cx8", "apic", "",
-                                       "sep", "mtrr", "pge", "mca", "cmov",  "pat", "pse36",   "pn",  "clflush", "",
-                                       "dts", "acpi", "mmx", "fxsr", "sse",  "sse2", "ss",     "ht",  "tm",  "ia64", "pbe"};
+constexpr const char* kLeaf1Ecx[32] = {"pni",    "pclmulqdq", "dtes64",  "monitor", "ds_cpl",
+                                       "vmx",    "smx",       "est",     "tm2",     "ssse3",
+                                       "cid",    "sdbg",      "fma",     "cx16",    "xtpr",
+                                       "pdcm",   "",          "pcid",    "dca",     "sse4_1",
+                                       "sse4_2", "x2apic",    "movbe",   "popcnt",  "tsc_deadline_timer",
+                                       "aes",    "xsave",     "osxsave", "avx",     "f16c",
+                                       "rdrand", "hypervisor"};
+constexpr const char* kLeaf1Edx[32] = {"fpu",  "vme",   "de",   "pse",     "tsc",  "msr", "pae",  "mce",
+                                       "cx8",  "apic",  "",     "sep",     "mtrr", "pge", "mca",  "cmov",
+                                       "pat",  "pse36", "pn",   "clflush", "",     "dts", "acpi", "mmx",
+                                       "fxsr", "sse",   "sse2", "ss",      "ht",   "tm",  "ia64", "pbe"};
 constexpr const char* kLeaf7Ebx[32] = {
-    "fsgsbase", "tsc_adjust", "sgx", "bmi1", "hle", "avx2", "", "smep", "bmi2", "erms", "invpcid", "rtm", "cqm", "", "mpx",
-    "rdt_a", "avx512f", "avx512dq", "rdseed", "adx", "smap", "avx512ifma", "", "clflushopt", "clwb", "intel_pt",
-    "avx512pf", "avx512er", "avx512cd", "sha_ni", "avx512bw", "avx512vl"};
-constexpr const char* kLeaf7Ecx[32] = {
-    "prefetchwt1", "avx512vbmi", "umip", "pku", "ospke", "waitpkg", "avx512_vbmi2", "shstk", "gfni", "vaes", "vpclmulqdq",
-    "avx512_vnni", "avx512_bitalg", "tme", "avx512_vpopcntdq", "", "la57", "", "", "", "", "", "rdpid", "keylocker",
-    "bus_lock_detect", "cldemote", "", "movdiri", "movdir64b", "enqcmd", "sgx_lc", "pks"};
-constexpr const char* kLeaf7Edx[32] = {
-    "", "sgx_keys", "avx512_4vnniw", "avx512_4fmaps", "fsrm", "uintr", "", "", "avx512_vp2intersect", "", "md_clear",
-    "", "", "", "serialize", "hybrid_cpu", "tsxldtrk", "", "pconfig", "arch_lbr", "ibt", "", "amx_bf16", "avx512_fp16",
-    "amx_tile", "amx_int8", "spec_ctrl", "intel_stibp", "flush_l1d", "arch_capabilities", "core_capabilities", "spec_ctrl_ssbd"};
-constexpr const char* kLeaf71Eax[32] = {"", "", "", "", "avx_vnni", "avx512_bf16", "", "cmpccxadd", "", "", "fzrm", "fsrs",
-                                        "fsrc", "", "", "", "", "fred", "lkgs", "", "", "amx_fp16", "", "avx_ifma", "",
-                                        "", "lam", "", "", "", "", ""};
-constexpr const char* kLeafD1Eax[32] = {"xsaveopt", "xsavec", "xgetbv1", "xsaves", "xfd", "", "", "", "", "", "", "", "", "",
-                                        "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", ""};
-constexpr const char* kLeafD0Eax[32] = {
-    "x87 state", "SSE state", "AVX state", "BNDREGS state", "BNDCSR state", "AVX-512 opmask state", "AVX-512 ZMM_Hi256 state",
-    "AVX-512 Hi16_ZMM state", "", "PKRU state", "", "", "", "", "", "", "", "AMX TILECFG state", "AMX TILEDATA state", "",
-    "", "", "", "", "", "", "", "", "", "", "", ""};
-constexpr const char* kExtended1Ecx[32] = {
-    "lahf_lm", "cmp_legacy", "svm", "extapic", "cr8_legacy", "abm", "sse4a", "misalignsse", "3dnowprefetch", "osvw", "ibs",
-    "xop", "skinit", "wdt", "", "lwp", "fma4", "tce", "", "nodeid_msr", "", "tbm", "topoext", "perfctr_core", "perfctr_nb",
-    "", "bpext", "ptsc", "perfctr_llc", "mwaitx", "", ""};
+    "fsgsbase", "tsc_adjust", "sgx",      "bmi1",     "hle",      "avx2",       "",         "smep",
+    "bmi2",     "erms",       "invpcid",  "rtm",      "cqm",      "",           "mpx",      "rdt_a",
+    "avx512f",  "avx512dq",   "rdseed",   "adx",      "smap",     "avx512ifma", "",         "clflushopt",
+    "clwb",     "intel_pt",   "avx512pf", "avx512er", "avx512cd", "sha_ni",     "avx512bw", "avx512vl"};
+constexpr const char* kLeaf7Ecx[32] = {"prefetchwt1",
+                                       "avx512vbmi",
+                                       "umip",
+                                       "pku",
+                                       "ospke",
+                                       "waitpkg",
+                                       "avx512_vbmi2",
+                                       "shstk",
+                                       "gfni",
+                                       "vaes",
+                                       "vpclmulqdq",
+                                       "avx512_vnni",
+                                       "avx512_bitalg",
+                                       "tme",
+                                       "avx512_vpopcntdq",
+                                       "",
+                                       "la57",
+                                       "",
+                                       "",
+                                       "",
+                                       "",
+                                       "",
+                                       "rdpid",
+                                       "keylocker",
+                                       "bus_lock_detect",
+                                       "cldemote",
+                                       "",
+                                       "movdiri",
+                                       "movdir64b",
+                                       "enqcmd",
+                                       "sgx_lc",
+                                       "pks"};
+constexpr const char* kLeaf7Edx[32] = {"",
+                                       "sgx_keys",
+                                       "avx512_4vnniw",
+                                       "avx512_4fmaps",
+                                       "fsrm",
+                                       "uintr",
+                                       "",
+                                       "",
+                                       "avx512_vp2intersect",
+                                       "",
+                                       "md_clear",
+                                       "",
+                                       "",
+                                       "",
+                                       "serialize",
+                                       "hybrid_cpu",
+                                       "tsxldtrk",
+                                       "",
+                                       "pconfig",
+                                       "arch_lbr",
+                                       "ibt",
+                                       "",
+                                       "amx_bf16",
+                                       "avx512_fp16",
+                                       "amx_tile",
+                                       "amx_int8",
+                                       "spec_ctrl",
+                                       "intel_stibp",
+                                       "flush_l1d",
+                                       "arch_capabilities",
+                                       "core_capabilities",
+                                       "spec_ctrl_ssbd"};
+constexpr const char* kLeaf71Eax[32] = {"",     "",          "",    "",         "avx_vnni", "avx512_bf16",
+                                        "",     "cmpccxadd", "",    "",         "fzrm",     "fsrs",
+                                        "fsrc", "",          "",    "",         "",         "fred",
+                                        "lkgs", "",          "",    "amx_fp16", "",         "avx_ifma",
+                                        "",     "",          "lam", "",         "",         "",
+                                        "",     ""};
+constexpr const char* kLeafD1Eax[32] = {
+    "xsaveopt", "xsavec", "xgetbv1", "xsaves", "xfd", "", "", "", "", "", "", "", "", "", "", "",
+    "",         "",       "",        "",       "",    "", "", "", "", "", "", "", "", "", "", ""};
+constexpr const char* kLeafD0Eax[32] = {"x87 state",
+                                        "SSE state",
+                                        "AVX state",
+                                        "BNDREGS state",
+                                        "BNDCSR state",
+                                        "AVX-512 opmask state",
+                                        "AVX-512 ZMM_Hi256 state",
+                                        "AVX-512 Hi16_ZMM state",
+                                        "",
+                                        "PKRU state",
+                                        "",
+                                        "",
+                                        "",
+                                        "",
+                                        "",
+                                        "",
+                                        "",
+                                        "AMX TILECFG state",
+                                        "AMX TILEDATA state",
+                                        "",
+                                        "",
+                                        "",
+                                        "",
+                                        "",
+                                        "",
+                                        "",
+                                        "",
+                                        "",
+                                        "",
+                                        "",
+                                        "",
+                                        ""};
+constexpr const char* kExtended1Ecx[32] = {"lahf_lm",
+                                           "cmp_legacy",
+                                           "svm",
+                                           "extapic",
+                                           "cr8_legacy",
+                                           "abm",
+                                           "sse4a",
+                                           "misalignsse",
+                                           "3dnowprefetch",
+                                           "osvw",
+                                           "ibs",
+                                           "xop",
+                                           "skinit",
+                                           "wdt",
+                                           "",
+                                           "lwp",
+                                           "fma4",
+                                           "tce",
+                                           "",
+                                           "nodeid_msr",
+                                           "",
+                                           "tbm",
+                                           "topoext",
+                                           "perfctr_core",
+                                           "perfctr_nb",
+                                           "",
+                                           "bpext",
+                                           "ptsc",
+                                           "perfctr_llc",
+                                           "mwaitx",
+                                           "",
+                                           ""};
 constexpr const char* kExtended1Edx[32] = {
-    "fpu", "vme", "de", "pse", "tsc", "msr", "pae", "mce", "cx8", "apic", "", "syscall", "mtrr", "pge", "mca", "cmov", "pat",
-    "pse36", "", "mp", "nx", "", "mmxext", "mmx", "fxsr", "fxsr_opt", "pdpe1gb", "rdtscp", "", "lm", "3dnowext", "3dnow"};
-constexpr const char* kExtended7Edx[32] = {"", "", "", "", "", "", "", "", "constant_tsc", "", "", "", "", "", "", "",
-                                           "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", ""};
+    "fpu",     "vme",  "de",   "pse",      "tsc",     "msr",    "pae",   "mce", "cx8",      "apic", "",
+    "syscall", "mtrr", "pge",  "mca",      "cmov",    "pat",    "pse36", "",    "mp",       "nx",   "",
+    "mmxext",  "mmx",  "fxsr", "fxsr_opt", "pdpe1gb", "rdtscp", "",      "lm",  "3dnowext", "3dnow"};
+constexpr const char* kExtended7Edx[32] = {"", "", "", "", "", "", "", "", "constant_tsc",
+                                           "", "", "", "", "", "", "", "", "",
+                                           "", "", "", "", "", "", "", "", "",
+                                           "", "", "", "", ""};
 constexpr const char* kExtended8Ebx[32] = {
-    "clzero", "irperf", "xsaveerptr", "", "rdpru", "", "", "", "", "wbnoinvd", "", "", "amd_ibpb", "", "amd_ibrs", "amd_stibp",
-    "", "amd_stibp_always_on", "", "", "", "", "", "amd_ppin", "amd_ssbd", "virt_ssbd", "amd_ssb_no", "cppc", "amd_psfd",
-    "btc_no", "", ""};
+    "clzero",   "irperf",    "xsaveerptr", "",          "rdpru",    "",
+    "",         "",          "",           "wbnoinvd",  "",         "",
+    "amd_ibpb", "",          "amd_ibrs",   "amd_stibp", "",         "amd_stibp_always_on",
+    "",         "",          "",           "",          "",         "amd_ppin",
+    "amd_ssbd", "virt_ssbd", "amd_ssb_no", "cppc",      "amd_psfd", "btc_no",
+    "",         ""};
 constexpr const char* kLeaf6Eax[32] = {"", "", "arat", "", "", "", "", "", "", "", "", "", "", "", "", "",
-                                       "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", ""};
-constexpr const char* kKvmFeatures[32] = {
-    "kvmclock", "kvm_nop_io_delay", "kvm_mmu_op", "kvmclock2", "kvm_async_pf", "kvm_steal_time", "kvm_pv_eoi",
-    "kvm_pv_unhalt", "", "kvm_pv_tlb_flush", "kvm_async_pf_vmexit", "kvm_pv_send_ipi", "kvm_poll_control",
-    "kvm_pv_sched_yield", "kvm_async_pf_int", "kvm_msi_ext_dest_id", "kvm_hc_map_gpa_range", "kvm_migration_control", "", "",
-    "", "", "", "", "kvmclock_stable", "", "", "", "", "", "", ""};
+                                       "", "", "",     "", "", "", "", "", "", "", "", "", "", "", "", ""};
+constexpr const char* kKvmFeatures[32] = {"kvmclock",
+                                          "kvm_nop_io_delay",
+                                          "kvm_mmu_op",
+                                          "kvmclock2",
+                                          "kvm_async_pf",
+                                          "kvm_steal_time",
+                                          "kvm_pv_eoi",
+                                          "kvm_pv_unhalt",
+                                          "",
+                                          "kvm_pv_tlb_flush",
+                                          "kvm_async_pf_vmexit",
+                                          "kvm_pv_send_ipi",
+                                          "kvm_poll_control",
+                                          "kvm_pv_sched_yield",
+                                          "kvm_async_pf_int",
+                                          "kvm_msi_ext_dest_id",
+                                          "kvm_hc_map_gpa_range",
+                                          "kvm_migration_control",
+                                          "",
+                                          "",
+                                          "",
+                                          "",
+                                          "",
+                                          "",
+                                          "kvmclock_stable",
+                                          "",
+                                          "",
+                                          "",
+                                          "",
+                                          "",
+                                          "",
+                                          ""};
 constexpr const char* kNoNames[32] = {"", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "",
                                       "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", ""};
 
@@ -94,7 +248,8 @@ constexpr FeatureWord kWords[] = {
     {0xd, 1, R::kEcx, 0, kAll, 0, kNoNames},
     {0xd, 1, R::kEdx, 0, kAll, 0, kNoNames},
     {0x40000001, 0, R::kEax, 0, kAll & ~kCarriedKvmFeatures, kCarriedKvmFeatures, kKvmFeatures},
-    {0x80000001, 0, R::kEcx, bits(1), bits(1, 2, 3, 10, 12, 13, 15, 19, 23, 24, 26, 27, 28, 29), bits(0, 8), kExtended1Ecx},
+    {0x80000001, 0, R::kEcx, bits(1), bits(1, 2, 3, 10, 12, 13, 15, 19, 23, 24, 26, 27, 28, 29), bits(0, 8),
+     kExtended1Ecx},
     {0x80000001, 0, R::kEdx, 0, 0,
      bits(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 20, 23, 24, 26, 27, 29), kExtended1Edx},
     {0x80000007, 0, R::kEdx, 0, kAll & ~bits(8), 0, kExtended7Edx},
@@ -112,15 +267,20 @@ std::string feature_name(const FeatureWord& word, unsigned bit) {
   const char* name = word.names[bit];
   if (*name != '\0') return name;
   static constexpr const char* kRegisters[] = {"EAX", "EBX", "ECX", "EDX"};
-  return fmt::format("CPUID {:x}.{:x} {} bit {}", word.leaf, word.subleaf, kRegisters[static_cast<int>(word.reg)], bit);
+  return fmt::format("CPUID {:x}.{:x} {} bit {}", word.leaf, word.subleaf,
+                     kRegisters[static_cast<int>(word.reg)], bit);
 }
 
 std::uint32_t register_of(const schema::CpuidLeaf& leaf, CpuidRegister reg) {
   switch (reg) {
-    case R::kEax: return leaf.eax();
-    case R::kEbx: return leaf.ebx();
-    case R::kEcx: return leaf.ecx();
-    case R::kEdx: return leaf.edx();
+    case R::kEax:
+      return leaf.eax();
+    case R::kEbx:
+      return leaf.ebx();
+    case R::kEcx:
+      return leaf.ecx();
+    case R::kEdx:
+      return leaf.edx();
   }
   return 0;
 }

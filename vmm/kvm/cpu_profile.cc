@@ -44,11 +44,14 @@ constexpr std::string_view kHygonVendor = "HygonGenuine";
 constexpr std::string_view kBaselineBrand = "vmsnap baseline processor";
 
 // Leaves without feature bits that a profile shows as the host has them.
-constexpr std::uint32_t kHostLeaves[] = {0x0, 0x1, 0x2, 0x4, 0x6, 0x7, 0xb, 0xd, 0x1f, kExtendedBase, 0x80000001,
-                                         kBrandFirst, 0x80000003, kBrandLast, 0x80000005, 0x80000006, 0x80000007,
-                                         kAddressSizes, 0x80000019, 0x8000001a, kCacheTopologyAmd, kTopologyAmd, 0x80000021};
-constexpr std::uint32_t kBaselineLeaves[] = {0x0, 0x1, 0x6, 0x7, 0xb, kExtendedBase, 0x80000001,
-                                             kBrandFirst, 0x80000003, kBrandLast, 0x80000007, kAddressSizes};
+constexpr std::uint32_t kHostLeaves[] = {
+    0x0,          0x1,        0x2,           0x4,           0x6,         0x7,        0xb,
+    0xd,          0x1f,       kExtendedBase, 0x80000001,    kBrandFirst, 0x80000003, kBrandLast,
+    0x80000005,   0x80000006, 0x80000007,    kAddressSizes, 0x80000019,  0x8000001a, kCacheTopologyAmd,
+    kTopologyAmd, 0x80000021};
+constexpr std::uint32_t kBaselineLeaves[] = {0x0,        0x1,           0x6,        0x7,
+                                             0xb,        kExtendedBase, 0x80000001, kBrandFirst,
+                                             0x80000003, kBrandLast,    0x80000007, kAddressSizes};
 
 std::string vendor_of(std::span<const Leaf> leaves) {
   const Leaf* zero = find_leaf(leaves, 0);
@@ -72,7 +75,8 @@ const FeatureWord* find_word(std::uint32_t leaf, std::uint32_t subleaf, CpuidReg
 }
 
 void keep_features(Leaf& leaf, ProfileKind kind) {
-  for (const CpuidRegister reg : {CpuidRegister::kEax, CpuidRegister::kEbx, CpuidRegister::kEcx, CpuidRegister::kEdx}) {
+  for (const CpuidRegister reg :
+       {CpuidRegister::kEax, CpuidRegister::kEbx, CpuidRegister::kEcx, CpuidRegister::kEdx}) {
     const FeatureWord* word = find_word(leaf.leaf(), leaf.subleaf(), reg);
     if (word == nullptr) continue;
     const std::uint32_t kept = kind == ProfileKind::kBaseline ? word->baseline : ~word->never_shown;
@@ -167,8 +171,8 @@ Result<ProfileKind> parse_profile_kind(std::string_view name) {
 
 schema::CpuProfileT make_profile(std::span<const Leaf> supported, std::uint64_t tsc_khz, ProfileKind kind) {
   const bool baseline = kind == ProfileKind::kBaseline;
-  const std::span<const std::uint32_t> shown =
-      baseline ? std::span<const std::uint32_t>(kBaselineLeaves) : std::span<const std::uint32_t>(kHostLeaves);
+  const std::span<const std::uint32_t> shown = baseline ? std::span<const std::uint32_t>(kBaselineLeaves)
+                                                        : std::span<const std::uint32_t>(kHostLeaves);
   schema::CpuProfileT profile;
   profile.name = baseline ? "baseline" : "host";
   profile.profile_version = kProfileVersion;
@@ -183,11 +187,14 @@ schema::CpuProfileT make_profile(std::span<const Leaf> supported, std::uint64_t 
     if ((leaf.leaf() == 0xb || leaf.leaf() == 0x1f) && leaf.subleaf() != 0) continue;
     keep_features(leaf, kind);
     clear_derived(leaf);
-    if (leaf.leaf() == 0x0) set_register(leaf, CpuidRegister::kEax, std::min(leaf.eax(), baseline ? kBaselineMaxBasic : kHostMaxBasic));
+    if (leaf.leaf() == 0x0)
+      set_register(leaf, CpuidRegister::kEax,
+                   std::min(leaf.eax(), baseline ? kBaselineMaxBasic : kHostMaxBasic));
     if (leaf.leaf() == 0x1) set_register(leaf, CpuidRegister::kEcx, leaf.ecx() | kHypervisorBit);
     if (leaf.leaf() == 0x7 && leaf.subleaf() == 0 && baseline) set_register(leaf, CpuidRegister::kEax, 0);
     if (leaf.leaf() == kExtendedBase) {
-      set_register(leaf, CpuidRegister::kEax, std::min(leaf.eax(), baseline ? kBaselineMaxExtended : kHostMaxExtended));
+      set_register(leaf, CpuidRegister::kEax,
+                   std::min(leaf.eax(), baseline ? kBaselineMaxExtended : kHostMaxExtended));
     }
     leaves.push_back(leaf);
   }
@@ -220,7 +227,8 @@ std::uint64_t allowed_xcr0(const schema::CpuProfileT& profile) {
   return std::uint64_t{xsave->edx()} << 32 | xsave->eax();
 }
 
-std::vector<std::string> missing_features(const schema::CpuProfileT& profile, std::span<const Leaf> supported) {
+std::vector<std::string> missing_features(const schema::CpuProfileT& profile,
+                                          std::span<const Leaf> supported) {
   std::vector<std::string> missing;
   const std::string host_vendor = vendor_of(supported);
   if (profile.vendor != host_vendor) missing.push_back(fmt::format("vendor {}", profile.vendor));
@@ -229,13 +237,15 @@ std::vector<std::string> missing_features(const schema::CpuProfileT& profile, st
     const Leaf* wanted = find_leaf(profile.leaves, word.leaf, word.subleaf);
     if (wanted == nullptr) continue;
     const Leaf* offered = find_leaf(supported, word.leaf, word.subleaf);
-    const std::uint32_t lacking = register_of(*wanted, word.reg) & ~word.not_features &
-                                  ~(offered == nullptr ? 0 : register_of(*offered, word.reg) & ~word.never_shown);
+    const std::uint32_t lacking =
+        register_of(*wanted, word.reg) & ~word.not_features &
+        ~(offered == nullptr ? 0 : register_of(*offered, word.reg) & ~word.never_shown);
     for (unsigned bit = 0; bit < 32; ++bit) {
       if (((lacking >> bit) & 1) == 0) continue;
       std::string name = feature_name(word, bit);
       // Leaf 80000001h repeats bits of leaf 1 on AMD processors.
-      if (std::find(missing.begin(), missing.end(), name) == missing.end()) missing.push_back(std::move(name));
+      if (std::find(missing.begin(), missing.end(), name) == missing.end())
+        missing.push_back(std::move(name));
     }
   }
 
@@ -268,10 +278,10 @@ Result<void> check_profile(const schema::CpuProfileT& profile, const Kvm& kvm) {
   VMSNAP_ASSIGN_OR_RETURN(const Leaves supported, kvm.supported_cpuid());
   const std::vector<std::string> missing = missing_features(profile, supported);
   if (!missing.empty()) {
-    return Error(ErrorKind::kUnsupported,
-                 fmt::format("the guest's processor has what this host cannot give: {}; restore on a host that has it, or "
-                             "start such guests with the baseline CPU profile",
-                             fmt::join(missing, ", ")))
+    return Error(ErrorKind::kUnsupported, fmt::format("the guest's processor has what this host cannot give: "
+                                                      "{}; restore on a host that has it, or "
+                                                      "start such guests with the baseline CPU profile",
+                                                      fmt::join(missing, ", ")))
         .in_field("leaves");
   }
   const bool scaling = kvm.fd().extension(KVM_CAP_TSC_CONTROL) > 0;
@@ -281,13 +291,15 @@ Result<void> check_profile(const schema::CpuProfileT& profile, const Kvm& kvm) {
   return {};
 }
 
-std::vector<Leaf> leaves_for_vcpu(const schema::CpuProfileT& profile, std::uint32_t index, std::uint32_t count) {
+std::vector<Leaf> leaves_for_vcpu(const schema::CpuProfileT& profile, std::uint32_t index,
+                                  std::uint32_t count) {
   const bool amd = is_amd(profile.vendor);
   Leaves leaves;
   for (Leaf leaf : profile.leaves) {
     switch (leaf.leaf()) {
       case 0x1:
-        set_register(leaf, CpuidRegister::kEbx, (leaf.ebx() & 0xffff) | std::min(count, 0xffu) << 16 | (index & 0xff) << 24);
+        set_register(leaf, CpuidRegister::kEbx,
+                     (leaf.ebx() & 0xffff) | std::min(count, 0xffu) << 16 | (index & 0xff) << 24);
         set_register(leaf, CpuidRegister::kEdx, count > 1 ? leaf.edx() | kHttBit : leaf.edx() & ~kHttBit);
         break;
       case 0x4:
@@ -301,7 +313,8 @@ std::vector<Leaf> leaves_for_vcpu(const schema::CpuProfileT& profile, std::uint3
         append_topology(leaves, leaf.leaf(), index, count);
         continue;
       case 0x80000001:
-        set_register(leaf, CpuidRegister::kEcx, amd && count > 1 ? leaf.ecx() | kCmpLegacyBit : leaf.ecx() & ~kCmpLegacyBit);
+        set_register(leaf, CpuidRegister::kEcx,
+                     amd && count > 1 ? leaf.ecx() | kCmpLegacyBit : leaf.ecx() & ~kCmpLegacyBit);
         break;
       case kAddressSizes:
         if (amd) set_register(leaf, CpuidRegister::kEcx, std::min(count - 1, 0xffu) | id_bits(count) << 12);

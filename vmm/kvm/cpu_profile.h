@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "kvm/kvm.h"
 #include "cpu_profile_generated.h"
+#include "kvm/kvm.h"
 
 namespace vmsnap::vmm {
 
@@ -27,8 +27,8 @@ enum class ProfileKind : std::uint8_t { kHost, kBaseline };
 [[nodiscard]] Result<schema::CpuProfileT> make_profile(const Kvm& kvm, ProfileKind kind);
 
 /// The same from given leaves (see Kvm::supported_cpuid()). `tsc_khz` may be 0: not known.
-[[nodiscard]] schema::CpuProfileT make_profile(std::span<const schema::CpuidLeaf> supported, std::uint64_t tsc_khz,
-                                               ProfileKind kind);
+[[nodiscard]] schema::CpuProfileT make_profile(std::span<const schema::CpuidLeaf> supported,
+                                               std::uint64_t tsc_khz, ProfileKind kind);
 
 /// What `profile` needs and a host with `supported` leaves does not have, each as words a person knows
 /// ("avx2", "CPUID 7.0 EDX bit 5", "vendor GenuineIntel"); empty when the guest can run there. Run-time
@@ -41,14 +41,14 @@ enum class ProfileKind : std::uint8_t { kHost, kBaseline };
 [[nodiscard]] Result<void> check_profile(const schema::CpuProfileT& profile, const Kvm& kvm);
 
 /// The leaves as virtual CPU `index` of `count` sees them: APIC IDs and topology filled in.
-[[nodiscard]] std::vector<schema::CpuidLeaf> leaves_for_vcpu(const schema::CpuProfileT& profile, std::uint32_t index,
-                                                             std::uint32_t count);
+[[nodiscard]] std::vector<schema::CpuidLeaf> leaves_for_vcpu(const schema::CpuProfileT& profile,
+                                                             std::uint32_t index, std::uint32_t count);
 
 /// The bits that the profile lets a guest set in XCR0; 0 when it has no XSAVE.
 [[nodiscard]] std::uint64_t allowed_xcr0(const schema::CpuProfileT& profile);
 
 /// The leaf, or nullptr. `leaves` in rising order or not.
-[[nodiscard]] const schema::CpuidLeaf* find_leaf(std::span<const schema::CpuidLeaf> leaves, std::uint32_t leaf,
-                                                 std::uint32_t subleaf = 0);
+[[nodiscard]] const schema::CpuidLeaf* find_leaf(std::span<const schema::CpuidLeaf> leaves,
+                                                 std::uint32_t leaf, std::uint32_t subleaf = 0);
 
 }  // namespace vmsnap::vmm

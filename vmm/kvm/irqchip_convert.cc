@@ -70,8 +70,9 @@ kvm_pit_channel_state counter_to_kvm(const schema::I8254CounterT& in, std::int64
 
 Result<schema::I8259ChipT> i8259_from_kvm(const kvm_pic_state& in) {
   if (in.init_state > kInitSteps) {
-    return unsupported_field("initialisation_step",
-                             fmt::format("KVM's 8259 is at step {} of its initialisation, which does not exist", in.init_state));
+    return unsupported_field(
+        "initialisation_step",
+        fmt::format("KVM's 8259 is at step {} of its initialisation, which does not exist", in.init_state));
   }
   schema::I8259ChipT out;
   out.irr = in.irr;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The interrupt controllers and the timer in KVM's structures, and to and from the terms of the schemas. Pure.
+// The interrupt controllers and the timer in KVM's structures, and to and from the terms of the schemas.
+// Pure.
 #pragma once
 
 #include <cstdint>

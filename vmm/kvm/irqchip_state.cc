@@ -21,7 +21,8 @@ Result<kvm_irqchip> get_chip(const KvmVm& vm, std::uint32_t id) {
   return chip;
 }
 
-Result<void> set_pic(const KvmVm& vm, std::uint32_t id, const schema::I8259ChipT& state, std::uint8_t elcr_mask) {
+Result<void> set_pic(const KvmVm& vm, std::uint32_t id, const schema::I8259ChipT& state,
+                     std::uint8_t elcr_mask) {
   kvm_irqchip chip{};
   chip.chip_id = id;
   chip.chip.pic = i8259_to_kvm(state, elcr_mask);
@@ -55,12 +56,13 @@ Result<schema::I8254T> save_i8254(const KvmVm& vm) {
 
 Result<void> check_ioapic(const schema::IoapicT& state) {
   if (state.redirection_table.size() != KVM_IOAPIC_NUM_PINS) {
-    return unsupported_field("redirection_table", fmt::format("the I/O APIC has {} pins; KVM's has {}",
-                                                              state.redirection_table.size(), KVM_IOAPIC_NUM_PINS));
+    return unsupported_field("redirection_table",
+                             fmt::format("the I/O APIC has {} pins; KVM's has {}",
+                                         state.redirection_table.size(), KVM_IOAPIC_NUM_PINS));
   }
   if (state.base != kIoApicAddress) {
-    return unsupported_field("base", fmt::format("the I/O APIC is at {:#x}; KVM's is at {:#x} only", state.base,
-                                                 kIoApicAddress));
+    return unsupported_field(
+        "base", fmt::format("the I/O APIC is at {:#x}; KVM's is at {:#x} only", state.base, kIoApicAddress));
   }
   return {};
 }

@@ -61,7 +61,8 @@ bool takes_tsc_offset(const KvmFd& vcpu) {
   attribute.group = KVM_VCPU_TSC_CTRL;
   attribute.attr = KVM_VCPU_TSC_OFFSET;
   attribute.addr = reinterpret_cast<std::uintptr_t>(&offset);
-  if (vcpu.raw(KVM_HAS_DEVICE_ATTR, &attribute) < 0 || vcpu.raw(KVM_GET_DEVICE_ATTR, &attribute) < 0) return false;
+  if (vcpu.raw(KVM_HAS_DEVICE_ATTR, &attribute) < 0 || vcpu.raw(KVM_GET_DEVICE_ATTR, &attribute) < 0)
+    return false;
   const std::uint64_t other = offset + (std::uint64_t{1} << 40);
   offset = other;
   if (vcpu.raw(KVM_SET_DEVICE_ATTR, &attribute) < 0) return false;
@@ -98,9 +99,10 @@ Result<Kvm> Kvm::open(const std::string& path, std::shared_ptr<KvmCalls> calls) 
   Kvm kvm(KvmFd(std::move(calls), std::move(fd)));
   VMSNAP_ASSIGN_OR_RETURN(const int version, kvm.fd_.call(KVM_GET_API_VERSION, "KVM_GET_API_VERSION"));
   if (version != KVM_API_VERSION) {
-    return Error(ErrorKind::kUnsupported, fmt::format("the host's KVM has API version {}, not the {} that every Linux "
-                                                      "since 2.6.22 has",
-                                                      version, KVM_API_VERSION));
+    return Error(ErrorKind::kUnsupported,
+                 fmt::format("the host's KVM has API version {}, not the {} that every Linux "
+                             "since 2.6.22 has",
+                             version, KVM_API_VERSION));
   }
   std::vector<std::string> missing;
   for (const Capability& capability : kRequired) {
@@ -108,7 +110,8 @@ Result<Kvm> Kvm::open(const std::string& path, std::shared_ptr<KvmCalls> calls) 
   }
   if (!missing.empty()) {
     return Error(ErrorKind::kUnsupported,
-                 fmt::format("the host's KVM lacks {}; a Linux 5.14 or newer on x86-64 has it", fmt::join(missing, ", ")));
+                 fmt::format("the host's KVM lacks {}; a Linux 5.14 or newer on x86-64 has it",
+                             fmt::join(missing, ", ")));
   }
   VMSNAP_ASSIGN_OR_RETURN(const int run_size, kvm.fd_.call(KVM_GET_VCPU_MMAP_SIZE, "KVM_GET_VCPU_MMAP_SIZE"));
   kvm.run_size_ = static_cast<std::size_t>(run_size);
@@ -132,22 +135,24 @@ Result<std::vector<schema::CpuidLeaf>> Kvm::supported_cpuid() const {
       kvm_cpuid_entry2 entry = table.entry(i);
       if (entry.function == 1) entry.ecx = (entry.ecx & ~kTscDeadlineBit) | (deadline ? kTscDeadlineBit : 0);
       const bool indexed = (entry.flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) != 0;
-      leaves.emplace_back(entry.function, indexed ? entry.index : 0, indexed ? 1u : 0u, entry.eax, entry.ebx, entry.ecx,
-                          entry.edx);
+      leaves.emplace_back(entry.function, indexed ? entry.index : 0, indexed ? 1u : 0u, entry.eax, entry.ebx,
+                          entry.ecx, entry.edx);
     }
     std::sort(leaves.begin(), leaves.end(), [](const schema::CpuidLeaf& a, const schema::CpuidLeaf& b) {
       return std::make_tuple(a.leaf(), a.subleaf()) < std::make_tuple(b.leaf(), b.subleaf());
     });
     return leaves;
   }
-  return Error(ErrorKind::kUnsupported,
-               fmt::format("the host's KVM reports more than {} CPUID leaves; this build knows no such processor",
-                           kMaxCpuidEntries));
+  return Error(
+      ErrorKind::kUnsupported,
+      fmt::format("the host's KVM reports more than {} CPUID leaves; this build knows no such processor",
+                  kMaxCpuidEntries));
 }
 
 std::uint32_t Kvm::max_vcpus() const {
   const int count = fd_.extension(KVM_CAP_MAX_VCPUS);
-  return count > 0 ? static_cast<std::uint32_t>(count) : 4;  // 4: what api.rst gives for hosts that do not say
+  return count > 0 ? static_cast<std::uint32_t>(count)
+                   : 4;  // 4: what api.rst gives for hosts that do not say
 }
 
 }  // namespace vmsnap::vmm

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "kvm/calls.h"
 #include "cpu_profile_generated.h"
+#include "kvm/calls.h"
 
 namespace vmsnap::vmm {
 

@@ -31,20 +31,24 @@ Result<void> check_state(const schema::LapicT& lapic) {
   }
   const bool x2 = (lapic.apic_base & kApicBaseX2) != 0;
   if (x2 && (lapic.apic_base & kApicBaseEnable) == 0) {
-    return corrupt_field("apic_base", "the local APIC is in x2APIC mode and disabled, which no processor allows");
+    return corrupt_field("apic_base",
+                         "the local APIC is in x2APIC mode and disabled, which no processor allows");
   }
   if (!x2 && lapic.apic_id > kMaxXapicId) {
-    return corrupt_field("apic_id", fmt::format("the APIC ID is {}; outside x2APIC mode it has 8 bits", lapic.apic_id));
+    return corrupt_field("apic_id",
+                         fmt::format("the APIC ID is {}; outside x2APIC mode it has 8 bits", lapic.apic_id));
   }
   if (!x2 && (lapic.ldr & 0x00ffffff) != 0) return reserved_bits("ldr", lapic.ldr);
   if ((lapic.dfr & kDfrFixed) != kDfrFixed) {
-    return corrupt_field("dfr", fmt::format("the register is {:#x}; its low 28 bits are always set", lapic.dfr));
+    return corrupt_field("dfr",
+                         fmt::format("the register is {:#x}; its low 28 bits are always set", lapic.dfr));
   }
   const std::pair<const char*, const std::vector<std::uint32_t>*> vectors[] = {
       {"isr", &lapic.isr}, {"tmr", &lapic.tmr}, {"irr", &lapic.irr}};
   for (const auto& [field, words] : vectors) {
     if (words->size() != kApicVectorWords) {
-      return corrupt_field(field, fmt::format("the register has {} words, not {}", words->size(), kApicVectorWords));
+      return corrupt_field(field,
+                           fmt::format("the register has {} words, not {}", words->size(), kApicVectorWords));
     }
     if ((words->front() & kReservedVectors) != 0) {
       return corrupt_field(field, "one of the vectors 0 to 15 is set, which a local APIC does not accept");
@@ -73,8 +77,9 @@ Result<void> check_state(const schema::LapicT& lapic) {
     return corrupt_field("lvt_timer", "the timer is in mode 3, which does not exist");
   }
   if (lapic.timer_current_count > lapic.timer_initial_count) {
-    return corrupt_field("timer_current_count", fmt::format("the timer stands at {}, beyond the {} it began with",
-                                                            lapic.timer_current_count, lapic.timer_initial_count));
+    return corrupt_field("timer_current_count",
+                         fmt::format("the timer stands at {}, beyond the {} it began with",
+                                     lapic.timer_current_count, lapic.timer_initial_count));
   }
   if (lapic.timer_frequency == 0) return corrupt_field("timer_frequency", "the timer's frequency is 0");
   return {};

@@ -19,7 +19,8 @@ void put(kvm_lapic_state& page, std::size_t offset, std::uint32_t value) {
 
 std::vector<std::uint32_t> get_vectors(const kvm_lapic_state& page, std::size_t offset) {
   std::vector<std::uint32_t> words;
-  for (std::size_t i = 0; i < kApicVectorWords; ++i) words.push_back(get(page, offset + i * kApicVectorStride));
+  for (std::size_t i = 0; i < kApicVectorWords; ++i)
+    words.push_back(get(page, offset + i * kApicVectorStride));
   return words;
 }
 
@@ -29,7 +30,8 @@ void put_vectors(kvm_lapic_state& page, std::size_t offset, const std::vector<st
 
 }  // namespace
 
-schema::LapicT lapic_from_kvm(const kvm_lapic_state& page, std::uint64_t apic_base, std::uint64_t tsc_deadline) {
+schema::LapicT lapic_from_kvm(const kvm_lapic_state& page, std::uint64_t apic_base,
+                              std::uint64_t tsc_deadline) {
   schema::LapicT state;
   state.apic_base = apic_base;
   state.apic_id = (apic_base & kApicBaseX2) != 0 ? get(page, kApicId) : get(page, kApicId) >> 24;

@@ -40,7 +40,8 @@ Result<PreparedKvmState> prepare_restore(const KvmState& state, const HostFacts&
     if (!vcpu) return std::move(vcpu).error().in_device(device);
     prepared.vcpus.push_back(std::move(vcpu).value());
   }
-  if (auto checked = check_ioapic(state.ioapic); !checked) return std::move(checked).error().in_device("ioapic");
+  if (auto checked = check_ioapic(state.ioapic); !checked)
+    return std::move(checked).error().in_device("ioapic");
   prepared.i8259 = state.i8259;
   prepared.ioapic = state.ioapic;
   prepared.i8254 = state.i8254;
@@ -50,7 +51,8 @@ Result<PreparedKvmState> prepare_restore(const KvmState& state, const HostFacts&
 
 Result<RestoredTime> apply_restore(const KvmVm& vm, const PreparedKvmState& state, TimePolicy policy) {
   VMSNAP_ASSIGN_OR_RETURN(const RestoredTime time,
-                          plan_time(state.clock, policy, vm.facts().guest_tsc_khz, host_realtime_ns(), vm.fd().calls()->host_tsc()));
+                          plan_time(state.clock, policy, vm.facts().guest_tsc_khz, host_realtime_ns(),
+                                    vm.fd().calls()->host_tsc()));
   const auto each_vcpu = [&](auto&& step) -> Result<void> {
     for (std::uint32_t i = 0; i < vm.vcpu_count(); ++i) {
       auto done = step(i);
@@ -58,13 +60,15 @@ Result<RestoredTime> apply_restore(const KvmVm& vm, const PreparedKvmState& stat
     }
     return {};
   };
-  VMSNAP_RETURN_IF_ERROR(each_vcpu([&](std::uint32_t i) { return restore_vcpu(vm.vcpu(i), state.vcpus[i], time); }));
+  VMSNAP_RETURN_IF_ERROR(
+      each_vcpu([&](std::uint32_t i) { return restore_vcpu(vm.vcpu(i), state.vcpus[i], time); }));
   // The 8254 after the controllers: a tick of it that came before them would be overwritten.
   VMSNAP_RETURN_IF_ERROR(restore_i8259(vm, state.i8259));
   VMSNAP_RETURN_IF_ERROR(restore_ioapic(vm, state.ioapic));
   VMSNAP_RETURN_IF_ERROR(restore_i8254(vm, state.i8254));
   VMSNAP_RETURN_IF_ERROR(restore_clock(vm, time));
-  VMSNAP_RETURN_IF_ERROR(each_vcpu([&](std::uint32_t i) { return restore_deadline(vm.vcpu(i), state.vcpus[i], time); }));
+  VMSNAP_RETURN_IF_ERROR(
+      each_vcpu([&](std::uint32_t i) { return restore_deadline(vm.vcpu(i), state.vcpus[i], time); }));
   VMSNAP_RETURN_IF_ERROR(each_vcpu([&](std::uint32_t i) { return vm.vcpu(i).kvmclock_ctrl(); }));
   return time;
 }

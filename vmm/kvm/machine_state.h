@@ -41,8 +41,9 @@ struct PreparedKvmState {
 
 /// Sets everything, on a fresh VM whose memory is in place and whose GSI routing is set: virtual CPUs, PIC
 /// pair, I/O APIC, 8254, clock, TSC deadlines, and the guest-was-paused flag. Afterwards the devices may be
-/// restored and resumed, then the virtual CPUs may run. Returns what the policy came to, for clocks outside KVM.
-/// Any error means that the VM must not run. Errors: Io.
-[[nodiscard]] Result<RestoredTime> apply_restore(const KvmVm& vm, const PreparedKvmState& state, TimePolicy policy);
+/// restored and resumed, then the virtual CPUs may run. Returns what the policy came to, for clocks outside
+/// KVM. Any error means that the VM must not run. Errors: Io.
+[[nodiscard]] Result<RestoredTime> apply_restore(const KvmVm& vm, const PreparedKvmState& state,
+                                                 TimePolicy policy);
 
 }  // namespace vmsnap::vmm

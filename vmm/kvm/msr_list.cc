@@ -53,7 +53,8 @@ constexpr MsrRange kLeftOut[] = {
     {0xc0010200, 0xc001020b},    // performance monitoring
 };
 
-constexpr std::uint32_t kFixedMtrrs[] = {0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f};
+constexpr std::uint32_t kFixedMtrrs[] = {0x250, 0x258, 0x259, 0x268, 0x269, 0x26a,
+                                         0x26b, 0x26c, 0x26d, 0x26e, 0x26f};
 constexpr std::uint32_t kMtrrPhysBase0 = 0x200;
 constexpr std::uint32_t kMtrrDefType = 0x2ff;
 constexpr std::uint32_t kPat = 0x277;
@@ -65,20 +66,20 @@ constexpr std::uint32_t kMaxVariableMtrrs = 16;
 
 // Missing from the list of one kernel or another (kvm.md 4.2.5 and 5.3).
 constexpr std::uint32_t kAlwaysTried[] = {
-    0x174, 0x175, 0x176,              // SYSENTER
-    0x17a, 0x17b,                     // machine check, global
-    0x1a0,                            // IA32_MISC_ENABLE
-    kPat,                             //
-    kMtrrDefType,                     //
-    0x11, 0x12,                       // kvmclock, old numbers
-    0x4b564d00, 0x4b564d01,           // kvmclock
-    0x4b564d04,                       // paravirtual EOI
-    0x4b564d05,                       // polling control
-    0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084,  // SYSCALL
-    0xc0000102,                       // KERNEL_GS_BASE
-    0xc0000103,                       // TSC_AUX
-    0x3b,                             // IA32_TSC_ADJUST
-    0xda0,                            // IA32_XSS
+    0x174,        0x175,      0x176,                   // SYSENTER
+    0x17a,        0x17b,                               // machine check, global
+    0x1a0,                                             // IA32_MISC_ENABLE
+    kPat,                                              //
+    kMtrrDefType,                                      //
+    0x11,         0x12,                                // kvmclock, old numbers
+    0x4b564d00,   0x4b564d01,                          // kvmclock
+    0x4b564d04,                                        // paravirtual EOI
+    0x4b564d05,                                        // polling control
+    0xc0000081,   0xc0000082, 0xc0000083, 0xc0000084,  // SYSCALL
+    0xc0000102,                                        // KERNEL_GS_BASE
+    0xc0000103,                                        // TSC_AUX
+    0x3b,                                              // IA32_TSC_ADJUST
+    0xda0,                                             // IA32_XSS
 };
 
 struct MsrName {
@@ -145,8 +146,8 @@ Result<std::vector<std::uint32_t>> listed_msrs(const KvmFd& kvm) {
   if (result < 0 && result != -E2BIG) return io_error("the KVM call KVM_GET_MSR_INDEX_LIST failed", -result);
   const std::uint32_t count = probe->nmsrs;
   if (count > kMaxListed) {
-    return Error(ErrorKind::kUnsupported, fmt::format("the host's KVM lists {} MSRs; this build takes up to {}", count,
-                                                      kMaxListed));
+    return Error(ErrorKind::kUnsupported,
+                 fmt::format("the host's KVM lists {} MSRs; this build takes up to {}", count, kMaxListed));
   }
   WithEntries<kvm_msr_list, std::uint32_t> list(count);
   list->nmsrs = count;
@@ -234,9 +235,10 @@ Result<void> write_msrs(const KvmFd& vcpu, std::span<const schema::Msr> msrs) {
     VMSNAP_ASSIGN_OR_RETURN(const int done, vcpu.call(KVM_SET_MSRS, "KVM_SET_MSRS", table.get()));
     const auto count = static_cast<std::size_t>(done);
     if (count < batch.size()) {
-      return Error(ErrorKind::kIo, fmt::format("KVM_SET_MSRS refused to write {:#x} to {}; this host cannot take the "
-                                               "state",
-                                               batch[count].value(), msr_name(batch[count].index())))
+      return Error(ErrorKind::kIo,
+                   fmt::format("KVM_SET_MSRS refused to write {:#x} to {}; this host cannot take the "
+                               "state",
+                               batch[count].value(), msr_name(batch[count].index())))
           .in_field("msrs");
     }
     msrs = msrs.subspan(batch.size());

@@ -31,8 +31,8 @@ inline constexpr std::uint32_t kMsrGsBase = 0xc0000101;
 /// Those a snapshot should carry of what `listed` (KVM_GET_MSR_INDEX_LIST) and the processor's own
 /// capability registers name: the list lacks MTRRs and machine-check banks, and has registers that belong to
 /// features no profile shows (nested virtualisation, performance monitoring, Hyper-V). In rising order.
-[[nodiscard]] std::vector<std::uint32_t> candidate_msrs(std::span<const std::uint32_t> listed, std::uint64_t mtrr_cap,
-                                                        std::uint64_t mcg_cap);
+[[nodiscard]] std::vector<std::uint32_t> candidate_msrs(std::span<const std::uint32_t> listed,
+                                                        std::uint64_t mtrr_cap, std::uint64_t mcg_cap);
 
 /// Fills in `facts.msrs` and `facts.refused_msrs` by reading each candidate on `vcpu` (fresh, with its CPUID
 /// set) and writing back what was read: a register that fails here would fail in every save or restore.
@@ -40,7 +40,8 @@ inline constexpr std::uint32_t kMsrGsBase = 0xc0000101;
 [[nodiscard]] Result<void> probe_msrs(const KvmFd& kvm, const KvmFd& vcpu, HostFacts& facts);
 
 /// Reads `indices`. Errors: Io, naming the register that the kernel refused.
-[[nodiscard]] Result<std::vector<schema::Msr>> read_msrs(const KvmFd& vcpu, std::span<const std::uint32_t> indices);
+[[nodiscard]] Result<std::vector<schema::Msr>> read_msrs(const KvmFd& vcpu,
+                                                         std::span<const std::uint32_t> indices);
 [[nodiscard]] Result<std::uint64_t> read_msr(const KvmFd& vcpu, std::uint32_t index);
 
 /// Writes `msrs` in order. Errors: Io, naming the register that the kernel refused and the value.

@@ -14,7 +14,8 @@ TscFit fit_tsc_frequency(std::uint64_t wanted_khz, std::uint64_t host_khz, bool 
 
 Error tsc_frequency_error(std::uint64_t wanted_khz, std::uint64_t host_khz) {
   return Error(ErrorKind::kUnsupported,
-               fmt::format("the guest's TSC runs at {} kHz, this host's at {} kHz, and this host cannot scale it; restore "
+               fmt::format("the guest's TSC runs at {} kHz, this host's at {} kHz, and this host cannot "
+                           "scale it; restore "
                            "on a host with TSC scaling or a frequency within 250 ppm",
                            wanted_khz, host_khz))
       .in_field("tsc_frequency");

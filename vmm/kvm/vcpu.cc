@@ -105,15 +105,16 @@ Result<VcpuExit> KvmVcpu::decode() const {
                                           run_->fail_entry.hardware_entry_failure_reason)));
     case KVM_EXIT_INTERNAL_ERROR: {
       std::string what = fmt::format("KVM met an internal error, suberror {}", run_->internal.suberror);
-      if (run_->internal.suberror == KVM_INTERNAL_ERROR_EMULATION) what += " (an instruction it cannot emulate)";
+      if (run_->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+        what += " (an instruction it cannot emulate)";
       for (std::uint32_t i = 0; i < run_->internal.ndata && i < std::size(run_->internal.data); ++i) {
         what += fmt::format("{} {:#x}", i == 0 ? ", data" : "", std::uint64_t{run_->internal.data[i]});
       }
       return VcpuExit(failure(std::move(what)));
     }
     default:
-      return VcpuExit(failure(fmt::format("KVM reports exit reason {}, which this build does not know",
-                                          run_->exit_reason)));
+      return VcpuExit(failure(
+          fmt::format("KVM reports exit reason {}, which this build does not know", run_->exit_reason)));
   }
 }
 

@@ -58,8 +58,8 @@ struct FailureExit {
   std::string description;
 };
 
-using VcpuExit = std::variant<InterruptedExit, IoExit, MmioExit, HaltExit, ShutdownExit, SystemEventExit, DebugExit,
-                              FailureExit>;
+using VcpuExit = std::variant<InterruptedExit, IoExit, MmioExit, HaltExit, ShutdownExit, SystemEventExit,
+                              DebugExit, FailureExit>;
 
 /// A virtual CPU of a KvmVm. run(), complete_pending_io() and attach_thread() belong to one thread, the
 /// virtual CPU's own; kick() is for any thread; the state functions (vcpu_state.h) are for whoever holds

@@ -30,8 +30,8 @@ constexpr RunState kRunStates[] = {
 };
 
 // Vol. 3C, table 25-2.
-constexpr unsigned kArS = 4, kArDpl = 5, kArPresent = 7, kArAvl = 12, kArLong = 13, kArDefault = 14, kArGranularity = 15,
-                   kArUnusable = 16;
+constexpr unsigned kArS = 4, kArDpl = 5, kArPresent = 7, kArAvl = 12, kArLong = 13, kArDefault = 14,
+                   kArGranularity = 15, kArUnusable = 16;
 
 std::unique_ptr<schema::SegmentRegisterT> segment_from_kvm(const kvm_segment& in) {
   auto out = std::make_unique<schema::SegmentRegisterT>();
@@ -137,7 +137,8 @@ void sregs_from_kvm(const kvm_sregs2& in, schema::X86CpuT& out) {
   out.cr3 = in.cr3;
   out.cr4 = in.cr4;
   out.efer = in.efer;
-  if ((in.flags & KVM_SREGS2_FLAGS_PDPTRS_VALID) != 0) out.pdpte.assign(std::begin(in.pdptrs), std::end(in.pdptrs));
+  if ((in.flags & KVM_SREGS2_FLAGS_PDPTRS_VALID) != 0)
+    out.pdpte.assign(std::begin(in.pdptrs), std::end(in.pdptrs));
 }
 
 kvm_sregs2 sregs_to_kvm(const schema::X86CpuT& in, const schema::LapicT& lapic) {
@@ -207,7 +208,8 @@ std::unique_ptr<schema::CpuEventsT> events_from_kvm(const kvm_vcpu_events& in) {
   return out;
 }
 
-kvm_vcpu_events events_to_kvm(const schema::CpuEventsT& in, schema::CpuRunState run_state, const HostFacts& facts) {
+kvm_vcpu_events events_to_kvm(const schema::CpuEventsT& in, schema::CpuRunState run_state,
+                              const HostFacts& facts) {
   kvm_vcpu_events out{};
   out.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM |
               KVM_VCPUEVENT_VALID_PAYLOAD;
@@ -246,12 +248,14 @@ kvm_vcpu_events events_to_kvm(const schema::CpuEventsT& in, schema::CpuRunState 
 
 Result<void> check_xsave(const schema::X86CpuT& cpu, const HostFacts& facts) {
   if (cpu.xcr0.has_value() != (facts.guest_xcr0 != 0)) {
-    return corrupt_field("xcr0", facts.guest_xcr0 != 0 ? "XCR0 is missing, although the guest's CPU profile has XSAVE"
-                                                       : "XCR0 is there, although the guest's CPU profile has no XSAVE");
+    return corrupt_field("xcr0", facts.guest_xcr0 != 0
+                                     ? "XCR0 is missing, although the guest's CPU profile has XSAVE"
+                                     : "XCR0 is there, although the guest's CPU profile has no XSAVE");
   }
   if (cpu.xcr0.has_value() && (*cpu.xcr0 & ~facts.guest_xcr0) != 0) {
-    return unsupported_field("xcr0", fmt::format("XCR0 is {:#x}, but the guest's CPU on this host can only have {:#x}",
-                                                 *cpu.xcr0, facts.guest_xcr0));
+    return unsupported_field(
+        "xcr0", fmt::format("XCR0 is {:#x}, but the guest's CPU on this host can only have {:#x}", *cpu.xcr0,
+                            facts.guest_xcr0));
   }
   if (cpu.xcr0.has_value() && !facts.has_xcrs) {
     return unsupported_field("xcr0", "the host's KVM cannot set XCR0 (KVM_CAP_XCRS)");
@@ -260,25 +264,29 @@ Result<void> check_xsave(const schema::X86CpuT& cpu, const HostFacts& facts) {
   const std::uint64_t used = load_le<std::uint64_t>(area, kXsaveHeader);
   const std::uint64_t allowed = facts.guest_xcr0 | kXstateX87 | kXstateSse;
   if ((used & ~allowed) != 0) {
-    return unsupported_field("xsave_area", fmt::format("the XSAVE area has components {:#x}, but the guest's CPU on this "
-                                                       "host can only have {:#x}",
-                                                       used, allowed));
+    return unsupported_field("xsave_area",
+                             fmt::format("the XSAVE area has components {:#x}, but the guest's CPU on this "
+                                         "host can only have {:#x}",
+                                         used, allowed));
   }
   if (area.size() > facts.xsave_size && !is_all_zero(area.subspan(facts.xsave_size))) {
-    return unsupported_field("xsave_area", fmt::format("the XSAVE area has {} bytes; this host's KVM takes {}", area.size(),
-                                                       facts.xsave_size));
+    return unsupported_field(
+        "xsave_area",
+        fmt::format("the XSAVE area has {} bytes; this host's KVM takes {}", area.size(), facts.xsave_size));
   }
   return {};
 }
 
 Result<void> check_events(const schema::CpuEventsT& events, const HostFacts& facts) {
   if (events.triple_fault_pending && !facts.has_triple_fault_event) {
-    return unsupported_field("events.triple_fault_pending",
-                             "a triple fault is pending, and this host's KVM cannot take it (KVM_CAP_X86_TRIPLE_FAULT_EVENT)");
+    return unsupported_field(
+        "events.triple_fault_pending",
+        "a triple fault is pending, and this host's KVM cannot take it (KVM_CAP_X86_TRIPLE_FAULT_EVENT)");
   }
   if ((events.in_smm || events.smi_pending) && !facts.has_smm) {
-    return unsupported_field(events.in_smm ? "events.in_smm" : "events.smi_pending",
-                             "the guest uses system-management mode, and this host's KVM has none (KVM_CAP_X86_SMM)");
+    return unsupported_field(
+        events.in_smm ? "events.in_smm" : "events.smi_pending",
+        "the guest uses system-management mode, and this host's KVM has none (KVM_CAP_X86_SMM)");
   }
   return {};
 }
@@ -286,20 +294,24 @@ Result<void> check_events(const schema::CpuEventsT& events, const HostFacts& fac
 Result<void> check_lapic(const VcpuState& state, const HostFacts& facts) {
   const schema::LapicT& lapic = state.lapic;
   if ((lapic.apic_base & kApicBaseAddress) != kApicDefaultAddress) {
-    return unsupported_field("apic_base", fmt::format("the local APIC is at {:#x}; KVM has it at {:#x} only",
-                                                      lapic.apic_base & kApicBaseAddress, kApicDefaultAddress));
+    return unsupported_field("apic_base",
+                             fmt::format("the local APIC is at {:#x}; KVM has it at {:#x} only",
+                                         lapic.apic_base & kApicBaseAddress, kApicDefaultAddress));
   }
   if ((lapic.apic_base & kApicBaseX2) != 0 && lapic.apic_id != state.cpu.index) {
-    return unsupported_field("apic_id", fmt::format("the x2APIC ID is {}; KVM gives virtual CPU {} its own number",
-                                                    lapic.apic_id, state.cpu.index));
+    return unsupported_field(
+        "apic_id", fmt::format("the x2APIC ID is {}; KVM gives virtual CPU {} its own number", lapic.apic_id,
+                               state.cpu.index));
   }
   if (lapic.timer_frequency != kKvmApicTimerFrequency) {
-    return unsupported_field("timer_frequency", fmt::format("the local APIC's timer runs at {} Hz; KVM's runs at {} Hz",
-                                                            lapic.timer_frequency, kKvmApicTimerFrequency));
+    return unsupported_field("timer_frequency",
+                             fmt::format("the local APIC's timer runs at {} Hz; KVM's runs at {} Hz",
+                                         lapic.timer_frequency, kKvmApicTimerFrequency));
   }
   if (is_deadline_mode(lapic.lvt_timer) && !facts.has_tsc_deadline) {
-    return unsupported_field("lvt_timer", "the local APIC's timer is in TSC-deadline mode, which this host's KVM does not "
-                                          "have (KVM_CAP_TSC_DEADLINE_TIMER)");
+    return unsupported_field("lvt_timer",
+                             "the local APIC's timer is in TSC-deadline mode, which this host's KVM does not "
+                             "have (KVM_CAP_TSC_DEADLINE_TIMER)");
   }
   return {};
 }
@@ -325,17 +337,20 @@ Result<VcpuState> to_state(const VcpuParts& parts, std::uint32_t index, const Ho
   VcpuState state;
   schema::X86CpuT& cpu = state.cpu;
   cpu.index = index;
-  const auto* run_state = std::find_if(std::begin(kRunStates), std::end(kRunStates),
-                                       [&](const RunState& known) { return known.kvm == parts.run_state.mp_state; });
+  const auto* run_state =
+      std::find_if(std::begin(kRunStates), std::end(kRunStates),
+                   [&](const RunState& known) { return known.kvm == parts.run_state.mp_state; });
   if (run_state == std::end(kRunStates)) {
-    return unsupported_field("run_state", fmt::format("virtual CPU {} is in KVM's run state {}, for which a snapshot has "
-                                                      "no word; try again later",
-                                                      index, parts.run_state.mp_state));
+    return unsupported_field("run_state",
+                             fmt::format("virtual CPU {} is in KVM's run state {}, for which a snapshot has "
+                                         "no word; try again later",
+                                         index, parts.run_state.mp_state));
   }
   if (parts.events.smi.smm_inside_nmi != 0) {
-    return unsupported_field("events", fmt::format("virtual CPU {} is in system-management mode inside an NMI, for which a "
-                                                   "snapshot has no word; try again later",
-                                                   index));
+    return unsupported_field(
+        "events", fmt::format("virtual CPU {} is in system-management mode inside an NMI, for which a "
+                              "snapshot has no word; try again later",
+                              index));
   }
   cpu.run_state = run_state->ours;
   regs_from_kvm(parts.regs, cpu);
@@ -358,11 +373,12 @@ Result<VcpuState> to_state(const VcpuParts& parts, std::uint32_t index, const Ho
 Result<VcpuParts> to_parts(const VcpuState& state, const HostFacts& facts) {
   const schema::X86CpuT& cpu = state.cpu;
   if ((cpu.cr4 & kCr4Vmxe) != 0) {
-    return unsupported_field("cr4", "the guest is itself a virtual machine monitor (CR4.VMXE), which this build does not carry");
+    return unsupported_field(
+        "cr4", "the guest is itself a virtual machine monitor (CR4.VMXE), which this build does not carry");
   }
   if ((cpu.efer & kEferSvme) != 0) {
-    return unsupported_field("efer",
-                             "the guest is itself a virtual machine monitor (EFER.SVME), which this build does not carry");
+    return unsupported_field(
+        "efer", "the guest is itself a virtual machine monitor (EFER.SVME), which this build does not carry");
   }
   VMSNAP_RETURN_IF_ERROR(check_xsave(cpu, facts));
   VMSNAP_RETURN_IF_ERROR(check_events(*cpu.events, facts));
@@ -371,7 +387,8 @@ Result<VcpuParts> to_parts(const VcpuState& state, const HostFacts& facts) {
   VcpuParts parts;
   const auto* run_state = std::find_if(std::begin(kRunStates), std::end(kRunStates),
                                        [&](const RunState& known) { return known.ours == cpu.run_state; });
-  if (run_state == std::end(kRunStates)) return corrupt_field("run_state", "the run state is none of those defined");
+  if (run_state == std::end(kRunStates))
+    return corrupt_field("run_state", "the run state is none of those defined");
   parts.run_state.mp_state = run_state->kvm;
   parts.regs = regs_to_kvm(cpu);
   parts.sregs = sregs_to_kvm(cpu, state.lapic);

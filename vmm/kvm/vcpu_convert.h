@@ -35,8 +35,8 @@ struct VcpuParts {
 /// have it, Corrupt when it contradicts the guest's CPU profile; with the field.
 [[nodiscard]] Result<VcpuParts> to_parts(const VcpuState& state, const HostFacts& facts);
 
-/// What to write to IA32_TSC_DEADLINE, or 0 for nothing. `now` is the guest's TSC. A timer in TSC-deadline mode
-/// with deadline 0 is either disarmed or has fired without its interrupt being in IRR or ISR yet (kvm.md
+/// What to write to IA32_TSC_DEADLINE, or 0 for nothing. `now` is the guest's TSC. A timer in TSC-deadline
+/// mode with deadline 0 is either disarmed or has fired without its interrupt being in IRR or ISR yet (kvm.md
 /// 4.2.6): it is armed for now, because a tick too many does no harm and a lost one stops the guest.
 [[nodiscard]] std::uint64_t deadline_to_write(const VcpuParts& parts, std::uint64_t now);
 

@@ -18,7 +18,8 @@ Result<std::uint64_t> read_tsc(const KvmVcpu& vcpu, std::uint64_t anchor) {
     attribute.group = KVM_VCPU_TSC_CTRL;
     attribute.attr = KVM_VCPU_TSC_OFFSET;
     attribute.addr = reinterpret_cast<std::uintptr_t>(&offset);
-    VMSNAP_RETURN_IF_ERROR(vcpu.fd().call(KVM_GET_DEVICE_ATTR, "KVM_GET_DEVICE_ATTR(TSC_OFFSET)", &attribute));
+    VMSNAP_RETURN_IF_ERROR(
+        vcpu.fd().call(KVM_GET_DEVICE_ATTR, "KVM_GET_DEVICE_ATTR(TSC_OFFSET)", &attribute));
     return scale_tsc(anchor, facts) + offset;
   }
   const std::uint64_t host_now = vcpu.fd().calls()->host_tsc();
@@ -34,7 +35,8 @@ Result<void> write_tsc(const KvmVcpu& vcpu, std::uint64_t tsc, std::uint64_t anc
     attribute.group = KVM_VCPU_TSC_CTRL;
     attribute.attr = KVM_VCPU_TSC_OFFSET;
     attribute.addr = reinterpret_cast<std::uintptr_t>(&offset);
-    VMSNAP_RETURN_IF_ERROR(vcpu.fd().call(KVM_SET_DEVICE_ATTR, "KVM_SET_DEVICE_ATTR(TSC_OFFSET)", &attribute));
+    VMSNAP_RETURN_IF_ERROR(
+        vcpu.fd().call(KVM_SET_DEVICE_ATTR, "KVM_SET_DEVICE_ATTR(TSC_OFFSET)", &attribute));
     return {};
   }
   const std::uint64_t now = tsc + scale_tsc(vcpu.fd().calls()->host_tsc() - anchor, facts);

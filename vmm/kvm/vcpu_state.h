@@ -48,9 +48,11 @@ class PreparedVcpu {
 
 /// Sets everything but the TSC deadline, in the order of kvm.md 4.3. Any error means that the VM must not
 /// run. Errors: Io, naming the call or the MSR.
-[[nodiscard]] Result<void> restore_vcpu(const KvmVcpu& vcpu, const PreparedVcpu& state, const RestoredTime& time);
+[[nodiscard]] Result<void> restore_vcpu(const KvmVcpu& vcpu, const PreparedVcpu& state,
+                                        const RestoredTime& time);
 
 /// Arms the TSC deadline: after restore_vcpu() of all virtual CPUs and restore_clock(). Errors: Io.
-[[nodiscard]] Result<void> restore_deadline(const KvmVcpu& vcpu, const PreparedVcpu& state, const RestoredTime& time);
+[[nodiscard]] Result<void> restore_deadline(const KvmVcpu& vcpu, const PreparedVcpu& state,
+                                            const RestoredTime& time);
 
 }  // namespace vmsnap::vmm

@@ -13,7 +13,8 @@
 namespace vmsnap::vmm {
 namespace {
 
-Result<void> enable(const KvmFd& vm, std::uint32_t capability, std::uint64_t argument, std::string_view name) {
+Result<void> enable(const KvmFd& vm, std::uint32_t capability, std::uint64_t argument,
+                    std::string_view name) {
   kvm_enable_cap request{};
   request.cap = capability;
   request.args[0] = argument;
@@ -69,7 +70,8 @@ Result<void> KvmVm::set_up(const Options& options) {
   VMSNAP_RETURN_IF_ERROR(enable(fd_, KVM_CAP_EXCEPTION_PAYLOAD, 1, "KVM_ENABLE_CAP(EXCEPTION_PAYLOAD)"));
   facts_.has_triple_fault_event = fd_.extension(KVM_CAP_X86_TRIPLE_FAULT_EVENT) > 0;
   if (facts_.has_triple_fault_event) {
-    VMSNAP_RETURN_IF_ERROR(enable(fd_, KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1, "KVM_ENABLE_CAP(X86_TRIPLE_FAULT_EVENT)"));
+    VMSNAP_RETURN_IF_ERROR(
+        enable(fd_, KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1, "KVM_ENABLE_CAP(X86_TRIPLE_FAULT_EVENT)"));
   }
   VMSNAP_RETURN_IF_ERROR(fd_.call_value(KVM_SET_TSS_ADDR, "KVM_SET_TSS_ADDR", options.tss.value()));
   std::uint64_t identity_map = options.identity_map.value();
@@ -95,7 +97,8 @@ Result<void> KvmVm::set_up(const Options& options) {
 Result<void> KvmVm::map_memory(const GuestMemory& memory) {
   std::uint32_t slot = 0;
   for (const MemoryMapping& mapping : memory.map().mappings) {
-    const MutableByteView bytes = memory.segment(mapping.segment).subspan(mapping.segment_offset, mapping.size);
+    const MutableByteView bytes =
+        memory.segment(mapping.segment).subspan(mapping.segment_offset, mapping.size);
     VMSNAP_RETURN_IF_ERROR(set_memory_slot(slot++, mapping.guest_address, bytes, mapping.read_only));
   }
   next_slot_ = slot;
@@ -109,10 +112,10 @@ Result<void> KvmVm::set_memory_slot(std::uint32_t slot, Gpa address, MutableByte
   region.guest_phys_addr = address.value();
   region.memory_size = bytes.size();
   region.userspace_addr = reinterpret_cast<std::uintptr_t>(bytes.data());
-  VMSNAP_RETURN_IF_ERROR(fd_.call(
-      KVM_SET_USER_MEMORY_REGION,
-      fmt::format("KVM_SET_USER_MEMORY_REGION (slot {}, {} bytes at {:#x})", slot, bytes.size(), address.value()),
-      &region));
+  VMSNAP_RETURN_IF_ERROR(fd_.call(KVM_SET_USER_MEMORY_REGION,
+                                  fmt::format("KVM_SET_USER_MEMORY_REGION (slot {}, {} bytes at {:#x})", slot,
+                                              bytes.size(), address.value()),
+                                  &region));
   return {};
 }
 
@@ -124,9 +127,15 @@ Result<void> KvmVm::set_gsi_routing(std::span<const GsiRoute> routes) {
     entry.gsi = routes[i].gsi;
     entry.type = KVM_IRQ_ROUTING_IRQCHIP;
     switch (routes[i].chip) {
-      case GsiRoute::Chip::kPicPrimary: entry.u.irqchip.irqchip = KVM_IRQCHIP_PIC_MASTER; break;
-      case GsiRoute::Chip::kPicSecondary: entry.u.irqchip.irqchip = KVM_IRQCHIP_PIC_SLAVE; break;
-      case GsiRoute::Chip::kIoApic: entry.u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC; break;
+      case GsiRoute::Chip::kPicPrimary:
+        entry.u.irqchip.irqchip = KVM_IRQCHIP_PIC_MASTER;
+        break;
+      case GsiRoute::Chip::kPicSecondary:
+        entry.u.irqchip.irqchip = KVM_IRQCHIP_PIC_SLAVE;
+        break;
+      case GsiRoute::Chip::kIoApic:
+        entry.u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
+        break;
     }
     entry.u.irqchip.pin = routes[i].pin;
     table.set_entry(i, entry);
@@ -137,7 +146,8 @@ Result<void> KvmVm::set_gsi_routing(std::span<const GsiRoute> routes) {
 
 std::unique_ptr<IrqLine> KvmVm::irq_line(std::uint32_t gsi) {
   const std::lock_guard lock(gsis_mutex_);
-  auto found = std::find_if(gsis_.begin(), gsis_.end(), [gsi](const auto& entry) { return entry.first == gsi; });
+  auto found =
+      std::find_if(gsis_.begin(), gsis_.end(), [gsi](const auto& entry) { return entry.first == gsi; });
   if (found == gsis_.end()) found = gsis_.emplace(gsis_.end(), gsi, std::make_unique<Gsi>());
   return std::make_unique<Wire>(fd_, gsi, *found->second);
 }
@@ -148,10 +158,11 @@ Result<std::unique_ptr<KvmVcpu>> KvmVm::create_vcpu(std::uint32_t index, const s
   UniqueFd owned(number);
   void* page = fd_.calls()->map(number, kvm_.run_size());
   if (page == nullptr) {
-    return Error(ErrorKind::kIo, fmt::format("the communication page of virtual CPU {} cannot be mapped", index));
+    return Error(ErrorKind::kIo,
+                 fmt::format("the communication page of virtual CPU {} cannot be mapped", index));
   }
-  std::unique_ptr<KvmVcpu> vcpu(new KvmVcpu(index, KvmFd(fd_.calls(), std::move(owned)), static_cast<kvm_run*>(page),
-                                            kvm_.run_size(), &facts_));
+  std::unique_ptr<KvmVcpu> vcpu(new KvmVcpu(index, KvmFd(fd_.calls(), std::move(owned)),
+                                            static_cast<kvm_run*>(page), kvm_.run_size(), &facts_));
   const std::vector<schema::CpuidLeaf> leaves = leaves_for_vcpu(profile, index, count);
   WithEntries<kvm_cpuid2, kvm_cpuid_entry2> table(leaves.size());
   table->nent = static_cast<std::uint32_t>(leaves.size());
@@ -167,8 +178,8 @@ Result<std::unique_ptr<KvmVcpu>> KvmVm::create_vcpu(std::uint32_t index, const s
     entry.edx = leaf.edx();
     table.set_entry(i, entry);
   }
-  VMSNAP_RETURN_IF_ERROR(vcpu->fd().call(KVM_SET_CPUID2, fmt::format("KVM_SET_CPUID2 of virtual CPU {}", index),
-                                         table.get()));
+  VMSNAP_RETURN_IF_ERROR(
+      vcpu->fd().call(KVM_SET_CPUID2, fmt::format("KVM_SET_CPUID2 of virtual CPU {}", index), table.get()));
 
   const int host_khz = vcpu->fd().raw(KVM_GET_TSC_KHZ);
   const std::uint64_t now_khz = host_khz > 0 ? static_cast<std::uint64_t>(host_khz) : 0;
@@ -176,7 +187,8 @@ Result<std::unique_ptr<KvmVcpu>> KvmVm::create_vcpu(std::uint32_t index, const s
   if (fit == TscFit::kImpossible) return tsc_frequency_error(profile.tsc_frequency, now_khz);
   if (fit == TscFit::kScaled) {
     VMSNAP_RETURN_IF_ERROR(vcpu->fd().call_value(
-        KVM_SET_TSC_KHZ, fmt::format("KVM_SET_TSC_KHZ of virtual CPU {} to {} kHz", index, profile.tsc_frequency),
+        KVM_SET_TSC_KHZ,
+        fmt::format("KVM_SET_TSC_KHZ of virtual CPU {} to {} kHz", index, profile.tsc_frequency),
         profile.tsc_frequency));
   }
   facts_.guest_tsc_khz = fit == TscFit::kScaled ? profile.tsc_frequency : now_khz;
@@ -185,11 +197,13 @@ Result<std::unique_ptr<KvmVcpu>> KvmVm::create_vcpu(std::uint32_t index, const s
 
 Result<void> KvmVm::create_vcpus(std::uint32_t count, const schema::CpuProfileT& profile) {
   if (!vcpus_.empty() || count == 0) {
-    return Error(ErrorKind::kInvalidState, "the virtual CPUs of a machine are made once, and at least one of them");
+    return Error(ErrorKind::kInvalidState,
+                 "the virtual CPUs of a machine are made once, and at least one of them");
   }
   if (count > kvm_.max_vcpus()) {
-    return Error(ErrorKind::kUnsupported, fmt::format("the machine needs {} virtual CPUs; this host's KVM gives up to {}",
-                                                      count, kvm_.max_vcpus()));
+    return Error(ErrorKind::kUnsupported,
+                 fmt::format("the machine needs {} virtual CPUs; this host's KVM gives up to {}", count,
+                             kvm_.max_vcpus()));
   }
   facts_.guest_xcr0 = allowed_xcr0(profile);
   facts_.vcpu_count = count;

@@ -47,7 +47,8 @@ class KvmVm {
 
   /// Shows `bytes` to the guest at `address` as memory slot `slot`, instead of what the slot showed before;
   /// no bytes: nothing any more. Address and size are multiples of 4096. Errors: Io.
-  [[nodiscard]] Result<void> set_memory_slot(std::uint32_t slot, Gpa address, MutableByteView bytes, bool read_only);
+  [[nodiscard]] Result<void> set_memory_slot(std::uint32_t slot, Gpa address, MutableByteView bytes,
+                                             bool read_only);
   /// First slot that map_memory() left free.
   [[nodiscard]] std::uint32_t next_free_slot() const { return next_slot_; }
 
@@ -90,7 +91,8 @@ class KvmVm {
 
   KvmVm(const Kvm& kvm, KvmFd fd) : kvm_(kvm), fd_(std::move(fd)), msi_(fd_) {}
   [[nodiscard]] Result<void> set_up(const Options& options);
-  [[nodiscard]] Result<std::unique_ptr<KvmVcpu>> create_vcpu(std::uint32_t index, const schema::CpuProfileT& profile,
+  [[nodiscard]] Result<std::unique_ptr<KvmVcpu>> create_vcpu(std::uint32_t index,
+                                                             const schema::CpuProfileT& profile,
                                                              std::uint32_t count);
 
   const Kvm& kvm_;

@@ -40,7 +40,9 @@ schema::CpuProfileT sample_profile() {
   profile.name = "host";
   profile.vendor = "GenuineIntel";
   profile.tsc_frequency = 2'000'000;
-  profile.leaves = {{0, 0, 0, 0xd, 0x756e6547, 0x6c65746e, 0x49656e69}, {1, 0, 0, 0, 0, 0, 0}, {4, 0, 1, 0, 0, 0, 0},
+  profile.leaves = {{0, 0, 0, 0xd, 0x756e6547, 0x6c65746e, 0x49656e69},
+                    {1, 0, 0, 0, 0, 0, 0},
+                    {4, 0, 1, 0, 0, 0, 0},
                     {4, 1, 1, 0, 0, 0, 0}};
   return profile;
 }
@@ -72,11 +74,11 @@ TEST(X86CpuState, RefusesEachImpossibleValueAndNamesTheField) {
       {"cr4", [](X86CpuT& c) { c.cr4 &= ~std::uint64_t{0x20}; }},
       {"efer", [](X86CpuT& c) { c.efer &= ~std::uint64_t{0x400}; }},
       {"efer", [](X86CpuT& c) { c.efer &= ~std::uint64_t{0x100}; }},
-      {"cs.access_rights",
+      {"cs.access_rights", [](X86CpuT& c) { c.efer = 0; }},
+      {"pdpte",
        [](X86CpuT& c) {
-         c.efer = 0;
+         c.pdpte = {1, 2, 3};
        }},
-      {"pdpte", [](X86CpuT& c) { c.pdpte = {1, 2, 3}; }},
       {"dr6", [](X86CpuT& c) { c.dr6 |= std::uint64_t{1} << 32; }},
       {"dr7", [](X86CpuT& c) { c.dr7 |= std::uint64_t{1} << 32; }},
       {"xcr0", [](X86CpuT& c) { c.xcr0 = 0x6; }},
@@ -179,7 +181,8 @@ TEST(I8254State, RefusesEachImpossibleValueAndNamesTheField) {
       {"counters[0].count", [](schema::I8254T& s) { s.counters[0]->count = 0; }},
       {"counters[2].count", [](schema::I8254T& s) { s.counters[2]->count = 65537; }},
       {"counters[2].mode", [](schema::I8254T& s) { s.counters[2]->mode = 6; }},
-      {"counters[2].access", [](schema::I8254T& s) { s.counters[2]->access = static_cast<schema::I8254Access>(4); }},
+      {"counters[2].access",
+       [](schema::I8254T& s) { s.counters[2]->access = static_cast<schema::I8254Access>(4); }},
       {"counters[1].access", [](schema::I8254T& s) { s.counters[1]->mode = 2; }},
       {"counters[1].write_high_next", [](schema::I8254T& s) { s.counters[1]->write_high_next = true; }},
       {"counters[1].elapsed", [](schema::I8254T& s) { s.counters[1]->elapsed = ~std::uint64_t{0}; }},

@@ -34,7 +34,8 @@ TEST(TimePlan, OfAdvanceMovesClockAndTscByTheDowntime) {
 }
 
 TEST(TimePlan, OfAdvanceDoesNotOverflowOverYears) {
-  auto time = plan_time(saved_clock(), TimePolicy::kAdvance, 5'000'000, kSavedAt + 50 * 365 * 86400 * kSecond, 42);
+  auto time =
+      plan_time(saved_clock(), TimePolicy::kAdvance, 5'000'000, kSavedAt + 50 * 365 * 86400 * kSecond, 42);
   ASSERT_TRUE(time) << time.error().to_string();
   EXPECT_EQ(time->tsc_advance, 50 * 365 * std::uint64_t{86400} * 5'000'000'000);
 }

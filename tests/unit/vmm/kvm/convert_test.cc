@@ -98,8 +98,9 @@ TEST(VcpuConversion, StoresTheXsaveAreaOnlyAsFarAsItIsUsed) {
 }
 
 TEST(VcpuConversion, KeepsEveryRunState) {
-  for (const std::uint32_t mp_state : {KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_UNINITIALIZED, KVM_MP_STATE_INIT_RECEIVED,
-                                       KVM_MP_STATE_HALTED, KVM_MP_STATE_SIPI_RECEIVED}) {
+  for (const std::uint32_t mp_state :
+       {KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_UNINITIALIZED, KVM_MP_STATE_INIT_RECEIVED, KVM_MP_STATE_HALTED,
+        KVM_MP_STATE_SIPI_RECEIVED}) {
     VcpuParts parts = sample_parts();
     parts.run_state.mp_state = mp_state;
     auto again = there_and_back(parts, 1, sample_facts());
@@ -229,42 +230,47 @@ TEST_P(RefusedState, IsRefusedBeforeAnythingIsSet) {
 
 INSTANTIATE_TEST_SUITE_P(
     ByHostAndProfile, RefusedState,
-    ::testing::Values(
-        Refusal{"Xcr0BeyondTheProfile", ErrorKind::kUnsupported, "xcr0",
-                [](VcpuState& s, HostFacts&) { s.cpu.xcr0 = 0x60207; }},
-        Refusal{"Xcr0WithoutXsave", ErrorKind::kCorrupt, "xcr0", [](VcpuState&, HostFacts& f) { f.guest_xcr0 = 0; }},
-        Refusal{"XsaveWithoutXcr0", ErrorKind::kCorrupt, "xcr0",
-                [](VcpuState& s, HostFacts&) { s.cpu.xcr0 = flatbuffers::nullopt; }},
-        Refusal{"Xcr0WithoutXcrs", ErrorKind::kUnsupported, "xcr0", [](VcpuState&, HostFacts& f) { f.has_xcrs = false; }},
-        Refusal{"XsaveComponentBeyondTheProfile", ErrorKind::kUnsupported, "xsave_area",
-                [](VcpuState& s, HostFacts&) { s.cpu.xsave_area[kXsaveHeader + 2] = 0x02; }},
-        Refusal{"XsaveAreaLargerThanTheHosts", ErrorKind::kUnsupported, "xsave_area",
-                [](VcpuState& s, HostFacts&) { s.cpu.xsave_area.resize(8192, 1); }},
-        Refusal{"NestedIntelGuest", ErrorKind::kUnsupported, "cr4", [](VcpuState& s, HostFacts&) { s.cpu.cr4 |= 1 << 13; }},
-        Refusal{"NestedAmdGuest", ErrorKind::kUnsupported, "efer", [](VcpuState& s, HostFacts&) { s.cpu.efer |= 1 << 12; }},
-        Refusal{"MsrThatTheHostLacks", ErrorKind::kUnsupported, "msrs",
-                [](VcpuState& s, HostFacts&) { s.cpu.msrs.emplace_back(0xc0011029u, 0u, 1u); }},
-        Refusal{"TripleFaultThatTheHostCannotTake", ErrorKind::kUnsupported, "events.triple_fault_pending",
-                [](VcpuState& s, HostFacts& f) {
-                  s.cpu.events->triple_fault_pending = true;
-                  f.has_triple_fault_event = false;
-                }},
-        Refusal{"SystemManagementModeThatTheHostLacks", ErrorKind::kUnsupported, "events.in_smm",
-                [](VcpuState& s, HostFacts& f) {
-                  s.cpu.events->in_smm = true;
-                  f.has_smm = false;
-                }},
-        Refusal{"DeadlineModeThatTheHostLacks", ErrorKind::kUnsupported, "lvt_timer",
-                [](VcpuState&, HostFacts& f) { f.has_tsc_deadline = false; }},
-        Refusal{"MovedApic", ErrorKind::kUnsupported, "apic_base",
-                [](VcpuState& s, HostFacts&) { s.lapic.apic_base = 0xfed00800; }},
-        Refusal{"ForeignX2apicId", ErrorKind::kUnsupported, "apic_id",
-                [](VcpuState& s, HostFacts&) {
-                  s.lapic.apic_base |= kApicBaseX2;
-                  s.lapic.apic_id = 7;
-                }},
-        Refusal{"ForeignTimerFrequency", ErrorKind::kUnsupported, "timer_frequency",
-                [](VcpuState& s, HostFacts&) { s.lapic.timer_frequency = 134'217'728; }}),
+    ::testing::Values(Refusal{"Xcr0BeyondTheProfile", ErrorKind::kUnsupported, "xcr0",
+                              [](VcpuState& s, HostFacts&) { s.cpu.xcr0 = 0x60207; }},
+                      Refusal{"Xcr0WithoutXsave", ErrorKind::kCorrupt, "xcr0",
+                              [](VcpuState&, HostFacts& f) { f.guest_xcr0 = 0; }},
+                      Refusal{"XsaveWithoutXcr0", ErrorKind::kCorrupt, "xcr0",
+                              [](VcpuState& s, HostFacts&) { s.cpu.xcr0 = flatbuffers::nullopt; }},
+                      Refusal{"Xcr0WithoutXcrs", ErrorKind::kUnsupported, "xcr0",
+                              [](VcpuState&, HostFacts& f) { f.has_xcrs = false; }},
+                      Refusal{"XsaveComponentBeyondTheProfile", ErrorKind::kUnsupported, "xsave_area",
+                              [](VcpuState& s, HostFacts&) { s.cpu.xsave_area[kXsaveHeader + 2] = 0x02; }},
+                      Refusal{"XsaveAreaLargerThanTheHosts", ErrorKind::kUnsupported, "xsave_area",
+                              [](VcpuState& s, HostFacts&) { s.cpu.xsave_area.resize(8192, 1); }},
+                      Refusal{"NestedIntelGuest", ErrorKind::kUnsupported, "cr4",
+                              [](VcpuState& s, HostFacts&) { s.cpu.cr4 |= 1 << 13; }},
+                      Refusal{"NestedAmdGuest", ErrorKind::kUnsupported, "efer",
+                              [](VcpuState& s, HostFacts&) { s.cpu.efer |= 1 << 12; }},
+                      Refusal{"MsrThatTheHostLacks", ErrorKind::kUnsupported, "msrs",
+                              [](VcpuState& s, HostFacts&) { s.cpu.msrs.emplace_back(0xc0011029u, 0u, 1u); }},
+                      Refusal{"TripleFaultThatTheHostCannotTake", ErrorKind::kUnsupported,
+                              "events.triple_fault_pending",
+                              [](VcpuState& s, HostFacts& f) {
+                                s.cpu.events->triple_fault_pending = true;
+                                f.has_triple_fault_event = false;
+                              }},
+                      Refusal{"SystemManagementModeThatTheHostLacks", ErrorKind::kUnsupported,
+                              "events.in_smm",
+                              [](VcpuState& s, HostFacts& f) {
+                                s.cpu.events->in_smm = true;
+                                f.has_smm = false;
+                              }},
+                      Refusal{"DeadlineModeThatTheHostLacks", ErrorKind::kUnsupported, "lvt_timer",
+                              [](VcpuState&, HostFacts& f) { f.has_tsc_deadline = false; }},
+                      Refusal{"MovedApic", ErrorKind::kUnsupported, "apic_base",
+                              [](VcpuState& s, HostFacts&) { s.lapic.apic_base = 0xfed00800; }},
+                      Refusal{"ForeignX2apicId", ErrorKind::kUnsupported, "apic_id",
+                              [](VcpuState& s, HostFacts&) {
+                                s.lapic.apic_base |= kApicBaseX2;
+                                s.lapic.apic_id = 7;
+                              }},
+                      Refusal{"ForeignTimerFrequency", ErrorKind::kUnsupported, "timer_frequency",
+                              [](VcpuState& s, HostFacts&) { s.lapic.timer_frequency = 134'217'728; }}),
     [](const auto& refusal) { return refusal.param.what; });
 
 TEST(PrepareVcpu, LeavesOutAZeroMsrThatTheHostLacks) {

@@ -63,7 +63,8 @@ std::vector<Leaf> amd_host() {
   return leaves;
 }
 
-bool has_bit(std::span<const Leaf> leaves, std::uint32_t leaf, std::uint32_t subleaf, CpuidRegister reg, unsigned bit) {
+bool has_bit(std::span<const Leaf> leaves, std::uint32_t leaf, std::uint32_t subleaf, CpuidRegister reg,
+             unsigned bit) {
   const Leaf* found = find_leaf(leaves, leaf, subleaf);
   return found != nullptr && ((register_of(*found, reg) >> bit) & 1) != 0;
 }
@@ -91,8 +92,10 @@ TEST(HostProfile, HidesWhatASnapshotDoesNotCarry) {
   EXPECT_EQ(allowed_xcr0(profile), 0x2e7u);
   EXPECT_EQ(find_leaf(profile.leaves, 0xd, 17), nullptr);
   EXPECT_EQ(find_leaf(profile.leaves, 0xd, 1)->ecx(), 0u) << "supervisor state";
-  EXPECT_EQ(find_leaf(profile.leaves, 0x40000001)->eax(), 0x0100104bu) << "steal time and asynchronous page faults";
-  EXPECT_FALSE(has_bit(make_profile(amd_host(), 0, ProfileKind::kHost).leaves, 0x80000001, 0, CpuidRegister::kEcx, 2));
+  EXPECT_EQ(find_leaf(profile.leaves, 0x40000001)->eax(), 0x0100104bu)
+      << "steal time and asynchronous page faults";
+  EXPECT_FALSE(
+      has_bit(make_profile(amd_host(), 0, ProfileKind::kHost).leaves, 0x80000001, 0, CpuidRegister::kEcx, 2));
 }
 
 TEST(HostProfile, ShowsTheGuestThatItRunsOnKvm) {
@@ -106,11 +109,13 @@ TEST(HostProfile, ShowsTheGuestThatItRunsOnKvm) {
 
 TEST(BaselineProfile, HasNoXsaveAndNothingThatNeedsIt) {
   const schema::CpuProfileT profile = make_profile(intel_host(), 0, ProfileKind::kBaseline);
-  for (const unsigned bit : {12u, 26u, 27u, 28u, 29u}) EXPECT_FALSE(has_bit(profile.leaves, 1, 0, CpuidRegister::kEcx, bit)) << bit;
+  for (const unsigned bit : {12u, 26u, 27u, 28u, 29u})
+    EXPECT_FALSE(has_bit(profile.leaves, 1, 0, CpuidRegister::kEcx, bit)) << bit;
   EXPECT_FALSE(has_bit(profile.leaves, 7, 0, CpuidRegister::kEbx, 5)) << "AVX2";
   EXPECT_EQ(find_leaf(profile.leaves, 0xd), nullptr);
   EXPECT_EQ(allowed_xcr0(profile), 0u);
-  for (const unsigned bit : {0u, 9u, 13u, 19u, 20u, 23u}) EXPECT_TRUE(has_bit(profile.leaves, 1, 0, CpuidRegister::kEcx, bit)) << bit;
+  for (const unsigned bit : {0u, 9u, 13u, 19u, 20u, 23u})
+    EXPECT_TRUE(has_bit(profile.leaves, 1, 0, CpuidRegister::kEcx, bit)) << bit;
   EXPECT_THAT(missing_features(profile, intel_host()), IsEmpty());
 }
 
@@ -119,14 +124,16 @@ TEST(BaselineProfile, HasTheSameFeaturesOnEveryHostThatHasMore) {
   for (Leaf& leaf : newer) {
     if (leaf.leaf() == 7) leaf = Leaf(7, leaf.subleaf(), 1, leaf.eax(), 0xffffffff, 0xffffffff, 0xffffffff);
   }
-  EXPECT_EQ(make_profile(newer, 1, ProfileKind::kBaseline), make_profile(intel_host(), 1, ProfileKind::kBaseline));
+  EXPECT_EQ(make_profile(newer, 1, ProfileKind::kBaseline),
+            make_profile(intel_host(), 1, ProfileKind::kBaseline));
 }
 
 TEST(MissingFeatures, AreNamedAsLinuxNamesThem) {
   const schema::CpuProfileT profile = make_profile(intel_host(), 0, ProfileKind::kHost);
   std::vector<Leaf> older = intel_host();
   for (Leaf& leaf : older) {
-    if (leaf.leaf() == 7 && leaf.subleaf() == 0) set_register(leaf, CpuidRegister::kEbx, leaf.ebx() & ~(1u << 5 | 1u << 16));
+    if (leaf.leaf() == 7 && leaf.subleaf() == 0)
+      set_register(leaf, CpuidRegister::kEbx, leaf.ebx() & ~(1u << 5 | 1u << 16));
   }
   EXPECT_THAT(missing_features(profile, older), ElementsAre("avx2", "avx512f"));
 }
@@ -177,7 +184,8 @@ TEST(MissingFeatures, DoNotCountRunTimeBitsAndTopology) {
     if (leaf.leaf() == 1) {
       leaf = Leaf(1, 0, 0, leaf.eax(), 0x55550800, leaf.ecx() | 1u << 27 | 1u << 31, leaf.edx() | 1u << 28);
     }
-    if (leaf.leaf() == 7 && leaf.subleaf() == 0) set_register(leaf, CpuidRegister::kEcx, leaf.ecx() | 1u << 4);
+    if (leaf.leaf() == 7 && leaf.subleaf() == 0)
+      set_register(leaf, CpuidRegister::kEcx, leaf.ecx() | 1u << 4);
   }
   EXPECT_THAT(missing_features(profile, intel_host()), IsEmpty());
 }

@@ -22,46 +22,86 @@ constexpr int kRunSize = 4096;
 
 const char* name_of(unsigned long request) {
   switch (request) {
-    case KVM_CREATE_VM: return "CREATE_VM";
-    case KVM_CREATE_VCPU: return "CREATE_VCPU";
-    case KVM_ENABLE_CAP: return "ENABLE_CAP";
-    case KVM_SET_TSS_ADDR: return "SET_TSS_ADDR";
-    case KVM_SET_IDENTITY_MAP_ADDR: return "SET_IDENTITY_MAP_ADDR";
-    case KVM_CREATE_IRQCHIP: return "CREATE_IRQCHIP";
-    case KVM_CREATE_PIT2: return "CREATE_PIT2";
-    case KVM_SET_USER_MEMORY_REGION: return "SET_USER_MEMORY_REGION";
-    case KVM_SET_GSI_ROUTING: return "SET_GSI_ROUTING";
-    case KVM_IRQ_LINE: return "IRQ_LINE";
-    case KVM_SIGNAL_MSI: return "SIGNAL_MSI";
-    case KVM_SET_CPUID2: return "SET_CPUID2";
-    case KVM_SET_TSC_KHZ: return "SET_TSC_KHZ";
-    case KVM_GET_MP_STATE: return "GET_MP_STATE";
-    case KVM_SET_MP_STATE: return "SET_MP_STATE";
-    case KVM_GET_REGS: return "GET_REGS";
-    case KVM_SET_REGS: return "SET_REGS";
-    case KVM_GET_SREGS2: return "GET_SREGS2";
-    case KVM_SET_SREGS2: return "SET_SREGS2";
-    case KVM_GET_XSAVE2: return "GET_XSAVE";
-    case KVM_GET_XSAVE: return "GET_XSAVE";
-    case KVM_SET_XSAVE: return "SET_XSAVE";
-    case KVM_GET_XCRS: return "GET_XCRS";
-    case KVM_SET_XCRS: return "SET_XCRS";
-    case KVM_GET_DEBUGREGS: return "GET_DEBUGREGS";
-    case KVM_SET_DEBUGREGS: return "SET_DEBUGREGS";
-    case KVM_GET_LAPIC: return "GET_LAPIC";
-    case KVM_SET_LAPIC: return "SET_LAPIC";
-    case KVM_GET_VCPU_EVENTS: return "GET_VCPU_EVENTS";
-    case KVM_SET_VCPU_EVENTS: return "SET_VCPU_EVENTS";
-    case KVM_GET_DEVICE_ATTR: return "GET_TSC_OFFSET";
-    case KVM_SET_DEVICE_ATTR: return "SET_TSC_OFFSET";
-    case KVM_GET_IRQCHIP: return "GET_IRQCHIP";
-    case KVM_SET_IRQCHIP: return "SET_IRQCHIP";
-    case KVM_GET_PIT2: return "GET_PIT2";
-    case KVM_SET_PIT2: return "SET_PIT2";
-    case KVM_GET_CLOCK: return "GET_CLOCK";
-    case KVM_SET_CLOCK: return "SET_CLOCK";
-    case KVM_KVMCLOCK_CTRL: return "KVMCLOCK_CTRL";
-    default: return nullptr;
+    case KVM_CREATE_VM:
+      return "CREATE_VM";
+    case KVM_CREATE_VCPU:
+      return "CREATE_VCPU";
+    case KVM_ENABLE_CAP:
+      return "ENABLE_CAP";
+    case KVM_SET_TSS_ADDR:
+      return "SET_TSS_ADDR";
+    case KVM_SET_IDENTITY_MAP_ADDR:
+      return "SET_IDENTITY_MAP_ADDR";
+    case KVM_CREATE_IRQCHIP:
+      return "CREATE_IRQCHIP";
+    case KVM_CREATE_PIT2:
+      return "CREATE_PIT2";
+    case KVM_SET_USER_MEMORY_REGION:
+      return "SET_USER_MEMORY_REGION";
+    case KVM_SET_GSI_ROUTING:
+      return "SET_GSI_ROUTING";
+    case KVM_IRQ_LINE:
+      return "IRQ_LINE";
+    case KVM_SIGNAL_MSI:
+      return "SIGNAL_MSI";
+    case KVM_SET_CPUID2:
+      return "SET_CPUID2";
+    case KVM_SET_TSC_KHZ:
+      return "SET_TSC_KHZ";
+    case KVM_GET_MP_STATE:
+      return "GET_MP_STATE";
+    case KVM_SET_MP_STATE:
+      return "SET_MP_STATE";
+    case KVM_GET_REGS:
+      return "GET_REGS";
+    case KVM_SET_REGS:
+      return "SET_REGS";
+    case KVM_GET_SREGS2:
+      return "GET_SREGS2";
+    case KVM_SET_SREGS2:
+      return "SET_SREGS2";
+    case KVM_GET_XSAVE2:
+      return "GET_XSAVE";
+    case KVM_GET_XSAVE:
+      return "GET_XSAVE";
+    case KVM_SET_XSAVE:
+      return "SET_XSAVE";
+    case KVM_GET_XCRS:
+      return "GET_XCRS";
+    case KVM_SET_XCRS:
+      return "SET_XCRS";
+    case KVM_GET_DEBUGREGS:
+      return "GET_DEBUGREGS";
+    case KVM_SET_DEBUGREGS:
+      return "SET_DEBUGREGS";
+    case KVM_GET_LAPIC:
+      return "GET_LAPIC";
+    case KVM_SET_LAPIC:
+      return "SET_LAPIC";
+    case KVM_GET_VCPU_EVENTS:
+      return "GET_VCPU_EVENTS";
+    case KVM_SET_VCPU_EVENTS:
+      return "SET_VCPU_EVENTS";
+    case KVM_GET_DEVICE_ATTR:
+      return "GET_TSC_OFFSET";
+    case KVM_SET_DEVICE_ATTR:
+      return "SET_TSC_OFFSET";
+    case KVM_GET_IRQCHIP:
+      return "GET_IRQCHIP";
+    case KVM_SET_IRQCHIP:
+      return "SET_IRQCHIP";
+    case KVM_GET_PIT2:
+      return "GET_PIT2";
+    case KVM_SET_PIT2:
+      return "SET_PIT2";
+    case KVM_GET_CLOCK:
+      return "GET_CLOCK";
+    case KVM_SET_CLOCK:
+      return "SET_CLOCK";
+    case KVM_KVMCLOCK_CTRL:
+      return "KVMCLOCK_CTRL";
+    default:
+      return nullptr;
   }
 }
 
@@ -118,9 +158,12 @@ int FakeKvm::move_msrs(int vcpu, bool write, kvm_msrs* table, const std::string&
 
 int FakeKvm::answer(int role, unsigned long request, void* argument, const std::string& who) {
   switch (request) {
-    case KVM_GET_API_VERSION: return KVM_API_VERSION;
-    case KVM_GET_VCPU_MMAP_SIZE: return kRunSize;
-    case KVM_GET_TSC_KHZ: return 2'000'000;
+    case KVM_GET_API_VERSION:
+      return KVM_API_VERSION;
+    case KVM_GET_VCPU_MMAP_SIZE:
+      return kRunSize;
+    case KVM_GET_TSC_KHZ:
+      return 2'000'000;
     case KVM_CHECK_EXTENSION: {
       const int capability = static_cast<int>(reinterpret_cast<std::intptr_t>(argument));
       if (lacking.count(capability) != 0) return 0;
@@ -128,9 +171,12 @@ int FakeKvm::answer(int role, unsigned long request, void* argument, const std::
       if (capability == KVM_CAP_X2APIC_API) return 3;
       return capability == KVM_CAP_MAX_VCPUS ? 64 : 1;
     }
-    case KVM_CREATE_VM: return new_fd(kVmRole);
-    case KVM_CREATE_VCPU: return new_fd(static_cast<int>(reinterpret_cast<std::intptr_t>(argument)));
-    case KVM_HAS_DEVICE_ATTR: return refused.count("TSC_OFFSET") != 0 ? -ENXIO : 0;
+    case KVM_CREATE_VM:
+      return new_fd(kVmRole);
+    case KVM_CREATE_VCPU:
+      return new_fd(static_cast<int>(reinterpret_cast<std::intptr_t>(argument)));
+    case KVM_HAS_DEVICE_ATTR:
+      return refused.count("TSC_OFFSET") != 0 ? -ENXIO : 0;
     case KVM_GET_DEVICE_ATTR:
     case KVM_SET_DEVICE_ATTR: {
       auto* offset = reinterpret_cast<std::uint64_t*>(static_cast<kvm_device_attr*>(argument)->addr);
@@ -146,11 +192,19 @@ int FakeKvm::answer(int role, unsigned long request, void* argument, const std::
       std::memcpy(reinterpret_cast<std::byte*>(list) + sizeof *list, listed.data(), 4 * listed.size());
       return 0;
     }
-    case KVM_GET_MP_STATE: fill(argument, kvm_mp_state{KVM_MP_STATE_RUNNABLE}); return 0;
-    case KVM_GET_SREGS2: fill(argument, sample_parts().sregs); return 0;
-    case KVM_GET_REGS: fill(argument, sample_parts().regs); return 0;
+    case KVM_GET_MP_STATE:
+      fill(argument, kvm_mp_state{KVM_MP_STATE_RUNNABLE});
+      return 0;
+    case KVM_GET_SREGS2:
+      fill(argument, sample_parts().sregs);
+      return 0;
+    case KVM_GET_REGS:
+      fill(argument, sample_parts().regs);
+      return 0;
     case KVM_GET_XSAVE2:
-    case KVM_GET_XSAVE: std::memcpy(argument, sample_parts().xsave.data(), 4096); return 0;
+    case KVM_GET_XSAVE:
+      std::memcpy(argument, sample_parts().xsave.data(), 4096);
+      return 0;
     case KVM_GET_XCRS: {
       kvm_xcrs xcrs{};
       xcrs.nr_xcrs = 1;
@@ -158,10 +212,18 @@ int FakeKvm::answer(int role, unsigned long request, void* argument, const std::
       fill(argument, xcrs);
       return 0;
     }
-    case KVM_GET_DEBUGREGS: fill(argument, sample_parts().debug); return 0;
-    case KVM_GET_LAPIC: fill(argument, lapic.count(role) != 0 ? lapic[role] : sample_parts().lapic); return 0;
-    case KVM_SET_LAPIC: std::memcpy(&lapic[role], argument, sizeof(kvm_lapic_state)); return 0;
-    case KVM_GET_VCPU_EVENTS: fill(argument, kvm_vcpu_events{}); return 0;
+    case KVM_GET_DEBUGREGS:
+      fill(argument, sample_parts().debug);
+      return 0;
+    case KVM_GET_LAPIC:
+      fill(argument, lapic.count(role) != 0 ? lapic[role] : sample_parts().lapic);
+      return 0;
+    case KVM_SET_LAPIC:
+      std::memcpy(&lapic[role], argument, sizeof(kvm_lapic_state));
+      return 0;
+    case KVM_GET_VCPU_EVENTS:
+      fill(argument, kvm_vcpu_events{});
+      return 0;
     case KVM_GET_IRQCHIP: {
       auto* chip = static_cast<kvm_irqchip*>(argument);
       if (chip->chip_id == KVM_IRQCHIP_PIC_MASTER) chip->chip.pic = sample_pic_primary();
@@ -169,7 +231,9 @@ int FakeKvm::answer(int role, unsigned long request, void* argument, const std::
       if (chip->chip_id == KVM_IRQCHIP_IOAPIC) chip->chip.ioapic = sample_ioapic();
       return 0;
     }
-    case KVM_GET_PIT2: fill(argument, sample_pit(1)); return 0;
+    case KVM_GET_PIT2:
+      fill(argument, sample_pit(1));
+      return 0;
     case KVM_GET_CLOCK: {
       kvm_clock_data data{};
       data.clock = 55'000'000'000;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// The host's own KVM, where /dev/kvm opens. The guests here are a few instructions of real mode that every KVM
-// can execute, including those that interpret their guests (no SSE, no XSAVE, no string instructions).
+// The host's own KVM, where /dev/kvm opens. The guests here are a few instructions of real mode that every
+// KVM can execute, including those that interpret their guests (no SSE, no XSAVE, no string instructions).
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -42,7 +42,8 @@ class NativeKvm : public ::testing::Test {
     KvmVcpu::install_kick_handler();
   }
 
-  static std::unique_ptr<TestMachine> make_machine(std::uint32_t vcpus, const schema::CpuProfileT* profile = nullptr) {
+  static std::unique_ptr<TestMachine> make_machine(std::uint32_t vcpus,
+                                                   const schema::CpuProfileT* profile = nullptr) {
     auto kvm = Kvm::open();
     EXPECT_TRUE(kvm) << kvm.error().to_string();
     auto memory = GuestMemory::allocate(GuestMemory::layout(kRamSize));
@@ -53,7 +54,8 @@ class NativeKvm : public ::testing::Test {
     EXPECT_TRUE(vm) << vm.error().to_string();
     machine->vm = std::move(vm).value();
     EXPECT_TRUE(machine->vm->map_memory(machine->memory));
-    auto made = profile != nullptr ? Result<schema::CpuProfileT>(*profile) : make_profile(machine->kvm, ProfileKind::kBaseline);
+    auto made = profile != nullptr ? Result<schema::CpuProfileT>(*profile)
+                                   : make_profile(machine->kvm, ProfileKind::kBaseline);
     EXPECT_TRUE(made);
     auto created = machine->vm->create_vcpus(vcpus, *made);
     EXPECT_TRUE(created) << created.error().to_string();
@@ -239,7 +241,8 @@ TEST_F(NativeKvm, SetsAllTscsToOneTimeThatGoesOnFromTheSavedOne) {
   ASSERT_TRUE(prepared);
   auto applied = apply_restore(*second->vm, *prepared, TimePolicy::kFreeze);
   ASSERT_TRUE(applied);
-  if (!second->vm->facts().has_tsc_offset) GTEST_SKIP() << "needs a KVM that sets TSC offsets; this host's ignores them";
+  if (!second->vm->facts().has_tsc_offset)
+    GTEST_SKIP() << "needs a KVM that sets TSC offsets; this host's ignores them";
   auto again = save_kvm_state(*second->vm);
   ASSERT_TRUE(again);
   const std::uint64_t minute = 60'000 * std::max<std::uint64_t>(second->vm->facts().host_tsc_khz, 1'000'000);
@@ -308,11 +311,11 @@ TEST_F(NativeKvm, AKickBeforeTheRunIsNotLost) {
 
 TEST_F(NativeKvm, ReportsReadsAndWritesOutsideRamAsMmio) {
   constexpr std::uint8_t kTouch[] = {
-      0xb8, 0x00, 0xf0,        // mov ax, 0xf000
-      0x8e, 0xd8,              // mov ds, ax
-      0xa0, 0x10, 0x00,        // mov al, [0x10]
-      0xa2, 0x20, 0x00,        // mov [0x20], al
-      0xf4,                    // hlt
+      0xb8, 0x00, 0xf0,  // mov ax, 0xf000
+      0x8e, 0xd8,        // mov ds, ax
+      0xa0, 0x10, 0x00,  // mov al, [0x10]
+      0xa2, 0x20, 0x00,  // mov [0x20], al
+      0xf4,              // hlt
   };
   auto machine = make_machine(1);
   // The last 64 KiB of the first megabyte, taken out of RAM.

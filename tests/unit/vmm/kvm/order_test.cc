@@ -30,8 +30,9 @@ struct Machine {
   std::unique_ptr<KvmVm> vm;
 };
 
-Machine make_machine(std::uint32_t vcpus, schema::CpuProfileT profile = profile_with_xsave(true),
-                     void (*prepare)(FakeKvm&) = [](FakeKvm&) {}) {
+Machine make_machine(
+    std::uint32_t vcpus, schema::CpuProfileT profile = profile_with_xsave(true),
+    void (*prepare)(FakeKvm&) = [](FakeKvm&) {}) {
   Machine machine;
   prepare(*machine.fake);
   auto kvm = Kvm::open("/dev/null", machine.fake);
@@ -58,7 +59,8 @@ KvmState saved_state(const Machine& machine) {
   return std::move(state).value();
 }
 
-Result<RestoredTime> restore(Machine& machine, const KvmState& state, TimePolicy policy = TimePolicy::kFreeze) {
+Result<RestoredTime> restore(Machine& machine, const KvmState& state,
+                             TimePolicy policy = TimePolicy::kFreeze) {
   VMSNAP_ASSIGN_OR_RETURN(const PreparedKvmState prepared, prepare_restore(state, machine.vm->facts()));
   return apply_restore(*machine.vm, prepared, policy);
 }
@@ -106,7 +108,8 @@ constexpr Edge kMachineEdges[] = {
 TEST(CallOrder, OfMakingAMachineKeepsEveryEdge) {
   const Machine machine = make_machine(2);
   for (const Edge& edge : kCreationEdges) {
-    EXPECT_LT(machine.fake->last(edge.before), machine.fake->first(edge.after)) << edge.before << ": " << edge.reason;
+    EXPECT_LT(machine.fake->last(edge.before), machine.fake->first(edge.after))
+        << edge.before << ": " << edge.reason;
   }
 }
 
@@ -122,7 +125,8 @@ TEST(CallOrder, OfARestoreKeepsEveryEdge) {
   ASSERT_TRUE(restored) << restored.error().to_string();
   for (const std::string cpu : {"cpu0 ", "cpu1 "}) {
     for (const Edge& edge : kVcpuEdges) {
-      EXPECT_LT(fake.last(cpu + edge.before), fake.first(cpu + edge.after)) << cpu << edge.before << ": " << edge.reason;
+      EXPECT_LT(fake.last(cpu + edge.before), fake.first(cpu + edge.after))
+          << cpu << edge.before << ": " << edge.reason;
     }
   }
   for (const Edge& edge : kMachineEdges) {
@@ -135,8 +139,9 @@ TEST(CallOrder, OfASaveReadsTheRunStateFirstTheDeadlineBeforeTheApicAndTheEvents
   machine.fake->trace.clear();
   saved_state(machine);
   const FakeKvm& fake = *machine.fake;
-  const char* between[] = {"cpu0 GET_REGS",      "cpu0 GET_SREGS2", "cpu0 GET_XSAVE",      "cpu0 GET_XCRS",
-                           "cpu0 GET_DEBUGREGS", "cpu0 GET_LAPIC",  "cpu0 GET_MSR 0x6e0", "cpu0 GET_MSR 0x174"};
+  const char* between[] = {"cpu0 GET_REGS",      "cpu0 GET_SREGS2",    "cpu0 GET_XSAVE",
+                           "cpu0 GET_XCRS",      "cpu0 GET_DEBUGREGS", "cpu0 GET_LAPIC",
+                           "cpu0 GET_MSR 0x6e0", "cpu0 GET_MSR 0x174"};
   for (const char* call : between) {
     EXPECT_LT(fake.first("cpu0 GET_MP_STATE"), fake.first(call));
     EXPECT_LT(fake.last(call), fake.first("cpu0 GET_VCPU_EVENTS"));
@@ -153,13 +158,20 @@ TEST(Restore, FailsOnEachCallThatFailsAndNamesIt) {
     const char* named;
   };
   const Case cases[] = {
-      {"cpu1 SET_SREGS2", "KVM_SET_SREGS2"},       {"cpu1 SET_REGS", "KVM_SET_REGS"},
-      {"cpu1 SET_XCRS", "KVM_SET_XCRS"},           {"cpu1 SET_XSAVE", "KVM_SET_XSAVE"},
-      {"cpu1 SET_LAPIC", "KVM_SET_LAPIC"},         {"cpu1 SET_MP_STATE", "KVM_SET_MP_STATE"},
-      {"cpu1 SET_TSC_OFFSET", "TSC_OFFSET"},       {"cpu1 SET_MSR 0x2ff", "IA32_MTRR_DEF_TYPE"},
-      {"cpu1 SET_DEBUGREGS", "KVM_SET_DEBUGREGS"}, {"cpu1 SET_VCPU_EVENTS", "KVM_SET_VCPU_EVENTS"},
-      {"vm SET_IRQCHIP pic1", "8259"},             {"vm SET_IRQCHIP ioapic", "I/O APIC"},
-      {"vm SET_PIT2", "KVM_SET_PIT2"},             {"vm SET_CLOCK", "KVM_SET_CLOCK"},
+      {"cpu1 SET_SREGS2", "KVM_SET_SREGS2"},
+      {"cpu1 SET_REGS", "KVM_SET_REGS"},
+      {"cpu1 SET_XCRS", "KVM_SET_XCRS"},
+      {"cpu1 SET_XSAVE", "KVM_SET_XSAVE"},
+      {"cpu1 SET_LAPIC", "KVM_SET_LAPIC"},
+      {"cpu1 SET_MP_STATE", "KVM_SET_MP_STATE"},
+      {"cpu1 SET_TSC_OFFSET", "TSC_OFFSET"},
+      {"cpu1 SET_MSR 0x2ff", "IA32_MTRR_DEF_TYPE"},
+      {"cpu1 SET_DEBUGREGS", "KVM_SET_DEBUGREGS"},
+      {"cpu1 SET_VCPU_EVENTS", "KVM_SET_VCPU_EVENTS"},
+      {"vm SET_IRQCHIP pic1", "8259"},
+      {"vm SET_IRQCHIP ioapic", "I/O APIC"},
+      {"vm SET_PIT2", "KVM_SET_PIT2"},
+      {"vm SET_CLOCK", "KVM_SET_CLOCK"},
       {"cpu1 SET_MSR 0x6e0", "IA32_TSC_DEADLINE"},
   };
   for (const Case& failing : cases) {
@@ -169,7 +181,8 @@ TEST(Restore, FailsOnEachCallThatFailsAndNamesIt) {
     auto restored = restore(machine, state);
     ASSERT_FALSE(restored) << failing.call;
     EXPECT_EQ(restored.error().kind(), ErrorKind::kIo);
-    EXPECT_NE(restored.error().to_string().find(failing.named), std::string::npos) << restored.error().to_string();
+    EXPECT_NE(restored.error().to_string().find(failing.named), std::string::npos)
+        << restored.error().to_string();
     if (std::string(failing.call).starts_with("cpu1")) {
       EXPECT_EQ(restored.error().device(), "cpu1");
     }
@@ -254,7 +267,8 @@ TEST(Restore, AdvancedTimeMovesTscAndClockByTheSameDowntime) {
   ASSERT_TRUE(time) << time.error().to_string();
   EXPECT_GT(time->downtime, 0u);
   EXPECT_EQ(machine.fake->clock_set->clock, 55'000'000'000u + time->downtime);
-  EXPECT_EQ(machine.fake->tsc + machine.fake->tsc_offset[0], state.vcpus[0].cpu.tsc + 2 * time->downtime);  // 2 GHz
+  EXPECT_EQ(machine.fake->tsc + machine.fake->tsc_offset[0],
+            state.vcpus[0].cpu.tsc + 2 * time->downtime);  // 2 GHz
 }
 
 TEST(OpenKvm, DistrustsATscOffsetThatIsTakenAndIgnored) {
@@ -266,7 +280,8 @@ TEST(OpenKvm, DistrustsATscOffsetThatIsTakenAndIgnored) {
 }
 
 TEST(Restore, WritesTheTscItselfWhereOffsetsAreNotKnown) {
-  Machine machine = make_machine(1, profile_with_xsave(true), [](FakeKvm& fake) { fake.refused.insert("TSC_OFFSET"); });
+  Machine machine =
+      make_machine(1, profile_with_xsave(true), [](FakeKvm& fake) { fake.refused.insert("TSC_OFFSET"); });
   ASSERT_FALSE(machine.vm->facts().has_tsc_offset);
   machine.fake->msrs[0][kMsrTsc] = 42'000;
   const KvmState state = saved_state(machine);
@@ -303,21 +318,24 @@ TEST(MsrProbe, ASaveNamesAnMsrThatFailsLater) {
   auto state = save_kvm_state(*machine.vm);
   ASSERT_FALSE(state);
   EXPECT_EQ(state.error().kind(), ErrorKind::kIo);
-  EXPECT_NE(state.error().message().find("MSR 0x277 (IA32_PAT)"), std::string::npos) << state.error().message();
+  EXPECT_NE(state.error().message().find("MSR 0x277 (IA32_PAT)"), std::string::npos)
+      << state.error().message();
 }
 
 TEST(MsrList, HasWhatTheKernelForgetsAndNotWhatHasAFieldOrAFeatureOfItsOwn) {
-  const std::uint32_t listed[] = {0x10, 0x1b, 0x174, 0x480, 0x6e0, 0x830, 0xc1, 0x40000000, 0x4b564d02, 0xc0000080, 0xc0000100};
+  const std::uint32_t listed[] = {0x10, 0x1b,       0x174,      0x480,      0x6e0,     0x830,
+                                  0xc1, 0x40000000, 0x4b564d02, 0xc0000080, 0xc0000100};
   const std::vector<std::uint32_t> all = candidate_msrs(listed, 0x508, 0x109);
   EXPECT_TRUE(std::is_sorted(all.begin(), all.end()));
   EXPECT_EQ(std::adjacent_find(all.begin(), all.end()), all.end());
   const auto has = [&](std::uint32_t index) { return std::binary_search(all.begin(), all.end(), index); };
-  for (const std::uint32_t index : {0x174u, 0x200u, 0x20fu, 0x250u, 0x26fu, 0x2ffu, 0x400u, 0x423u, 0x280u, 0x288u, 0x17au,
-                                    0x17bu, 0x11u, 0x12u, 0x4b564d00u, 0x4b564d01u, 0x4b564d04u, 0xc0000103u}) {
+  for (const std::uint32_t index :
+       {0x174u, 0x200u, 0x20fu, 0x250u, 0x26fu, 0x2ffu, 0x400u, 0x423u, 0x280u, 0x288u, 0x17au, 0x17bu, 0x11u,
+        0x12u, 0x4b564d00u, 0x4b564d01u, 0x4b564d04u, 0xc0000103u}) {
     EXPECT_TRUE(has(index)) << std::hex << index;
   }
-  for (const std::uint32_t index : {0x10u, 0x1bu, 0x6e0u, 0x830u, 0xc0000080u, 0xc0000100u, 0x480u, 0xc1u, 0x40000000u,
-                                    0x4b564d02u, 0x210u, 0x424u, 0x289u, 0xfeu, 0x179u}) {
+  for (const std::uint32_t index : {0x10u, 0x1bu, 0x6e0u, 0x830u, 0xc0000080u, 0xc0000100u, 0x480u, 0xc1u,
+                                    0x40000000u, 0x4b564d02u, 0x210u, 0x424u, 0x289u, 0xfeu, 0x179u}) {
     EXPECT_FALSE(has(index)) << std::hex << index;
   }
 }
@@ -328,7 +346,8 @@ TEST(OpenKvm, NamesEveryCapabilityThatIsMissing) {
   auto kvm = Kvm::open("/dev/null", fake);
   ASSERT_FALSE(kvm);
   EXPECT_EQ(kvm.error().kind(), ErrorKind::kUnsupported);
-  EXPECT_NE(kvm.error().message().find("KVM_CAP_SREGS2, KVM_CAP_X2APIC_API"), std::string::npos) << kvm.error().message();
+  EXPECT_NE(kvm.error().message().find("KVM_CAP_SREGS2, KVM_CAP_X2APIC_API"), std::string::npos)
+      << kvm.error().message();
 }
 
 TEST(OpenKvm, SaysWhichFileCannotBeOpened) {

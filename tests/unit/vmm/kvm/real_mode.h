@@ -6,7 +6,8 @@
 
 namespace vmsnap::vmm::test {
 
-/// Lets `vcpu` begin at `address` (below 64 KiB) in real mode with all segments at 0 and a stack below 0x8000.
+/// Lets `vcpu` begin at `address` (below 64 KiB) in real mode with all segments at 0 and a stack below
+/// 0x8000.
 inline Result<void> start_real_mode(const KvmVcpu& vcpu, std::uint64_t address) {
   kvm_sregs2 sregs{};
   VMSNAP_RETURN_IF_ERROR(vcpu.fd().call(KVM_GET_SREGS2, "KVM_GET_SREGS2", &sregs));

@@ -58,8 +58,8 @@ VcpuParts sample_parts() {
   parts.run_state.mp_state = KVM_MP_STATE_HALTED;
   std::uint64_t value = 0x100;
   kvm_regs& regs = parts.regs;
-  for (__u64* each : {&regs.rax, &regs.rbx, &regs.rcx, &regs.rdx, &regs.rsi, &regs.rdi, &regs.rsp, &regs.rbp, &regs.r8, &regs.r9,
-                      &regs.r10, &regs.r11, &regs.r12, &regs.r13, &regs.r14, &regs.r15}) {
+  for (__u64* each : {&regs.rax, &regs.rbx, &regs.rcx, &regs.rdx, &regs.rsi, &regs.rdi, &regs.rsp, &regs.rbp,
+                      &regs.r8, &regs.r9, &regs.r10, &regs.r11, &regs.r12, &regs.r13, &regs.r14, &regs.r15}) {
     *each = value += 0x1111111111111111;
   }
   parts.regs.rip = 0xffffffff81c00b2e;
@@ -141,8 +141,9 @@ VcpuParts sample_parts() {
   parts.events.exception_payload = 0x7ffd5a1d8ff8;
   parts.events.interrupt.shadow = KVM_X86_SHADOW_INT_STI;
   parts.events.nmi.masked = 1;
-  parts.events.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM |
-                       KVM_VCPUEVENT_VALID_PAYLOAD | KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+  parts.events.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
+                       KVM_VCPUEVENT_VALID_SMM | KVM_VCPUEVENT_VALID_PAYLOAD |
+                       KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
   parts.msrs = {{0x12, 0, 0x3ec01001},
                 {0x174, 0, 0x10},
                 {0x277, 0, 0x0407050600070106},
@@ -196,7 +197,8 @@ kvm_ioapic_state sample_ioapic() {
   ioapic.ioregsel = 0x17;
   ioapic.id = 2;
   ioapic.irr = 0x010010;
-  for (std::uint64_t i = 0; i < KVM_IOAPIC_NUM_PINS; ++i) ioapic.redirtbl[i].bits = 0x10000 | (0x30 + i) | i << 56;
+  for (std::uint64_t i = 0; i < KVM_IOAPIC_NUM_PINS; ++i)
+    ioapic.redirtbl[i].bits = 0x10000 | (0x30 + i) | i << 56;
   ioapic.redirtbl[16].bits = 0x010000000000e022 | 1u << 14;  // level, remote IRR
   return ioapic;
 }
