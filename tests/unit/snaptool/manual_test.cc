@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "run_tool.h"
+#include "snapshot/check.h"
 
 namespace vmsnap::snaptool {
 namespace {
@@ -70,6 +71,16 @@ TEST(Manual, GivesEachCommandTheOptionsThatItsHelpGivesIt) {
     std::set<std::string> help = options_in_help(run_tool({command, "--help"}).out);
     help.erase("help");
     EXPECT_EQ(all_matches(synopsis_of(manual, command), "Fl -([a-z]+)", 1), help) << command;
+  }
+}
+
+TEST(Manual, ListsTheCodeOfEveryFinding) {
+  const std::string manual = read_manual();
+  for (const Finding::Code code :
+       {Finding::Code::kUnknownOptionalChunk, Finding::Code::kUnknownCompatibleFeature,
+        Finding::Code::kNewerMinorVersion, Finding::Code::kFileMode, Finding::Code::kUnusedSchema,
+        Finding::Code::kBodyNotChecked}) {
+    EXPECT_NE(manual.find(".Ql " + std::string(to_string(code))), std::string::npos) << to_string(code);
   }
 }
 
