@@ -15,6 +15,7 @@
 
 #include "container/chunk_reader.h"
 #include "container/index.h"
+#include "end_generated.h"
 #include "raw_snapshot.h"
 #include "small_snapshot.h"
 #include "snapshot/snapshot_reader.h"
@@ -92,10 +93,21 @@ ByteVector with_lf(bool lf_becomes_crlf) {
   return bytes;
 }
 
+/// What a chunk of the type holds: add_schema() describes it as END is described.
+ByteVector thing_meta() {
+  schema::EndT thing;
+  thing.chunk_count = 42;
+  thing.root.assign(16, 0x11);
+  flatbuffers::FlatBufferBuilder builder;
+  builder.Finish(schema::End::Pack(builder, &thing), kThing.to_string().c_str());
+  const ByteView bytes = as_byte_view(builder.GetBufferPointer(), builder.GetSize());
+  return {bytes.begin(), bytes.end()};
+}
+
 void add_thing(RawSnapshot& snapshot, std::uint32_t flags, bool with_body) {
   const std::uint32_t schema = snapshot.add_schema(kThing, "thing");
   snapshot.chunks.push_back({{kThing, schema, 5, flags},
-                             ByteVector(40, std::byte{0x11}),
+                             thing_meta(),
                              ByteVector(with_body ? 100 : 0, std::byte{0x22}),
                              0});
 }

@@ -75,6 +75,29 @@ RawChunk& RawSnapshot::find(FourCc type) {
   return *found;
 }
 
+namespace {
+
+/// A schema that really describes chunks of `type`: the type's own where this build has one, else that of END
+/// under the type's letters.
+ChunkType schema_for(FourCc type, ByteVector& storage) {
+  const std::vector<ChunkType> known = container_chunk_types();
+  const auto find = [&](FourCc wanted) {
+    return std::find_if(known.begin(), known.end(), [&](const ChunkType& entry) { return entry.type == wanted; });
+  };
+  if (const auto own = find(type); own != known.end()) return *own;
+  ChunkType borrowed = *find(FourCc("END "));
+  storage.assign(borrowed.schema.begin(), borrowed.schema.end());
+  // The identifier as FlatBuffers stores a string: its length in front, so that no comment is mistaken for it.
+  const ByteView stored = as_byte_view(std::string_view("\4\0\0\0END ", 8));
+  const auto at = std::search(storage.begin(), storage.end(), stored.begin(), stored.end());
+  if (at == storage.end()) std::abort();
+  store_le(storage, static_cast<std::size_t>(at - storage.begin()) + 4, type.value());
+  borrowed.schema = storage;
+  return borrowed;
+}
+
+}  // namespace
+
 std::uint32_t RawSnapshot::add_schema(FourCc type, const std::string& name, std::uint16_t major,
                                       std::uint16_t minor) {
   EmbeddedSchema schema;
@@ -88,8 +111,10 @@ std::uint32_t RawSnapshot::add_schema(FourCc type, const std::string& name, std:
   schema.chunk_type = type;
   schema.name = name;
   schema.version = {major, minor};
-  schema.root_table = "test.Nothing";
-  added.body = ByteVector(100, std::byte{0x42});
+  ByteVector storage;
+  const ChunkType described = schema_for(type, storage);
+  schema.root_table = described.root_table;
+  added.body.assign(described.schema.begin(), described.schema.end());
   schema.content_hash = xxh3_128(added.body);
   added.spec = {kChunkSchema, 0, schema.id, kChunkCritical};
   added.meta = encode(schema);
