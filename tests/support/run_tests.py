@@ -50,7 +50,8 @@ def run_meson_tests(tally, label, directory, environment):
     junit = directory / 'meson-logs' / 'testlog.junit.xml'
     junit.unlink(missing_ok=True)
     result = subprocess.run(
-        ['meson', 'test', '-C', str(directory), '--no-rebuild', '--print-errorlogs', '--num-processes', '2'],
+        ['meson', 'test', '-C', str(directory), '--no-rebuild', '--print-errorlogs', '--num-processes', '2',
+         '--timeout-multiplier', '8'],
         env={**os.environ, **environment}, check=False)
     failed_before = len(tally.failed)
     passed_before = tally.passed
