@@ -77,9 +77,11 @@ Result<void> clear_way(int directory, const std::string& name, const std::string
                  "another process listens on this socket; end it or choose another path")
         .in_file(path);
   }
+  if (errno == ENOENT) return {};
   if (errno != ECONNREFUSED)
     return io_error("cannot find out whether the socket is in use", errno).in_file(path);
-  if (::unlinkat(directory, name.c_str(), 0) != 0)
+  // Its owner may just have removed it, on its way out.
+  if (::unlinkat(directory, name.c_str(), 0) != 0 && errno != ENOENT)
     return io_error("cannot remove the stale socket", errno).in_file(path);
   return {};
 }
