@@ -7,8 +7,8 @@
 #include <array>
 
 #include "acpi_pm_generated.h"
+#include "core/state_buffer.h"
 #include "devices/acpi_pm/acpi_pm_bits.h"
-#include "devices/state_buffer.h"
 
 namespace vmsnap::vmm {
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <fmt/format.h>
 
+#include "core/state_buffer.h"
 #include "devices/i8042/i8042.h"
 #include "devices/i8042/i8042_bits.h"
-#include "devices/state_buffer.h"
 #include "i8042_generated.h"
 
 namespace vmsnap::vmm {

@@ -7,7 +7,7 @@
 #include <chrono>
 #include <system_error>
 
-#include "devices/state_buffer.h"
+#include "core/state_buffer.h"
 #include "mc146818_generated.h"
 
 namespace vmsnap::vmm {

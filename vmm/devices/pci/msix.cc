@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 
-#include "devices/state_buffer.h"
+#include "core/state_buffer.h"
 #include "pci_generated.h"
 
 namespace vmsnap::vmm {

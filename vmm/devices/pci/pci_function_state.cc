@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
+#include "core/state_buffer.h"
 #include "devices/pci/pci_function.h"
 #include "devices/pci/pci_registers.h"
-#include "devices/state_buffer.h"
 #include "pci_generated.h"
 
 namespace vmsnap::vmm {

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "devices/state_buffer.h"
+#include "core/state_buffer.h"
 #include "pci_host_generated.h"
 
 namespace vmsnap::vmm {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <fmt/format.h>
 
-#include "devices/state_buffer.h"
+#include "core/state_buffer.h"
 #include "devices/uart16550/uart16550.h"
 #include "devices/uart16550/uart16550_bits.h"
 #include "uart16550_generated.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <fmt/format.h>
 
-#include "devices/state_buffer.h"
+#include "core/state_buffer.h"
 #include "devices/virtio/virtio_pci.h"
 #include "devices/virtio/virtio_registers.h"
 #include "pci_generated.h"

@@ -3,7 +3,7 @@
 
 #include <bit>
 
-#include "devices/state_buffer.h"
+#include "core/state_buffer.h"
 #include "devices/virtio_blk/virtio_blk.h"
 #include "devices/virtio_blk/virtio_blk_registers.h"
 #include "virtio_blk_generated.h"

@@ -12,7 +12,7 @@
 
 #include "core/device.h"
 #include "core/io_handler.h"
-#include "devices/state_buffer.h"
+#include "core/state_buffer.h"
 
 namespace vmsnap::vmm::testing {
 
