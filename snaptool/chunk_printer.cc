@@ -8,12 +8,6 @@ namespace vmsnap::snaptool {
 
 Result<const reflect::SchemaModel*> SchemaCache::schema_for(const ChunkRecord& chunk) {
   const EmbeddedSchema* schema = reader_.schema_of(chunk);
-  if (schema == nullptr) {
-    return Error(ErrorKind::kUnsupported,
-                 "the file carries no schema for this chunk, so its content cannot be shown")
-        .at_offset(chunk.offset)
-        .in_chunk(chunk.name());
-  }
   if (const auto known = models_.find(schema->id); known != models_.end()) return &known->second;
   VMSNAP_ASSIGN_OR_RETURN(const ByteVector body, reader_.schema_body(*schema));
   Result<reflect::SchemaModel> model = reflect::SchemaModel::load(body);

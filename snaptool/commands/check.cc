@@ -66,7 +66,6 @@ void add_note(Outcome& outcome, std::string code, std::string message) {
 Result<void> check_states(const SnapshotReader& reader, Outcome& outcome) {
   SchemaCache schemas(reader);
   for (const ChunkRecord& chunk : reader.container().chunks()) {
-    if (reader.schema_of(chunk) == nullptr) continue;
     const Result<const reflect::SchemaModel*> model = schemas.schema_for(chunk);
     if (!model) {
       if (model.error().kind() == ErrorKind::kIo) return model.error();

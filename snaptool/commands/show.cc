@@ -100,8 +100,7 @@ class Show {
 
   [[nodiscard]] std::string type_of(const ChunkRecord& chunk) const {
     const EmbeddedSchema* schema = reader_.schema_of(chunk);
-    return schema == nullptr ? chunk.header.type.to_string()
-                             : fmt::format("{} {}", schema->name, vmsnap::to_string(schema->version));
+    return fmt::format("{} {}", schema->name, vmsnap::to_string(schema->version));
   }
 
   void text_section(const std::string& name, const ChunkRecord& chunk) {
@@ -184,12 +183,11 @@ class Show {
     first = true;
     for (const ChunkRecord* chunk : reader_.unknown_chunks()) {
       const EmbeddedSchema* schema = reader_.schema_of(*chunk);
-      json_element(
-          {{"sequence", chunk->header.sequence},
-           {"chunk_type", chunk->header.type.to_string()},
-           {"type", schema == nullptr ? Json(nullptr) : Json(schema->name)},
-           {"version", schema == nullptr ? Json(nullptr) : Json(vmsnap::to_string(schema->version))}},
-          fmt::format("chunk#{}", chunk->header.sequence), *chunk, first);
+      json_element({{"sequence", chunk->header.sequence},
+                    {"chunk_type", chunk->header.type.to_string()},
+                    {"type", schema->name},
+                    {"version", vmsnap::to_string(schema->version)}},
+                   fmt::format("chunk#{}", chunk->header.sequence), *chunk, first);
     }
     output_.print(first ? "]\n}\n" : "\n  ]\n}\n");
     return status_;

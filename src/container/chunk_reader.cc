@@ -74,6 +74,17 @@ class OrderChecker {
   bool end_seen_ = false;
 };
 
+/// What the format fixes in the headers of the container's own chunks.
+std::optional<std::string> wrong_role(const ChunkHeader& header) {
+  if (!is_container_chunk(header.type)) return std::nullopt;
+  if (!header.critical()) return "a chunk of this type has the flag CRITICAL, this one has not";
+  const bool only_one = header.type == kChunkManifest || header.type == kChunkMemoryMap ||
+                        header.type == kChunkEnd || header.type == kChunkIndex;
+  if (only_one && header.instance != 0)
+    return fmt::format("a chunk of this type has instance 0, this one {}", header.instance);
+  return std::nullopt;
+}
+
 /// What the header alone tells about meta, gap and body of the container's own chunks.
 std::optional<std::string> wrong_geometry(const ChunkRecord& chunk, const FileHeader& file_header) {
   const ChunkHeader& header = chunk.header;
@@ -161,7 +172,8 @@ ChunkWalk walk_chunks(const File& file, std::uint64_t file_size, const FileHeade
       return refuse(fmt::format("a snapshot cannot have more than {} chunks", kMaxChunkCount));
     }
     const auto end = chunk_end(chunk.header, offset);
-    if (!end) return refuse("the sizes in the chunk header are impossible");
+    if (!end) return refuse("the sizes in the chunk header lead beyond any file");
+    if (auto wrong = wrong_role(chunk.header)) return refuse(std::move(*wrong));
     if (auto wrong = wrong_geometry(chunk, header)) return refuse(std::move(*wrong));
     if (*end > file_size) {
       return stop(cut_short(file, file_size, "inside the chunk").in_chunk(chunk.name()));

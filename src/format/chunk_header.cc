@@ -120,7 +120,9 @@ std::optional<std::uint64_t> chunk_end(const ChunkHeader& header, std::uint64_t 
   if (!head) return std::nullopt;
   const auto body = checked_add(*head, header.body_size);
   if (!body) return std::nullopt;
-  return checked_align_up(*body, kChunkAlignment);
+  const auto end = checked_align_up(*body, kChunkAlignment);
+  if (!end || *end > kMaxFileSize) return std::nullopt;
+  return end;
 }
 
 std::string chunk_name(FourCc type, std::uint32_t sequence) {

@@ -59,7 +59,7 @@ using EncodedChunkHeader = std::array<std::byte, kChunkHeaderSize>;
 [[nodiscard]] std::optional<Error> unsupported_flags(const ChunkHeader& header);
 
 /// File offset of the first byte after the chunk, padding included, when its header stands at `offset`;
-/// nullopt when that overflows.
+/// nullopt when that is beyond kMaxFileSize.
 [[nodiscard]] std::optional<std::uint64_t> chunk_end(const ChunkHeader& header, std::uint64_t offset);
 
 /// How errors call a chunk: "UART#17", type and sequence number.

@@ -28,6 +28,8 @@ inline constexpr std::uint32_t kMaxMetaSize = 16u << 20;
 inline constexpr std::uint32_t kMaxChunkCount = 1u << 18;
 inline constexpr std::uint32_t kMaxSchemaCount = 1024;
 inline constexpr std::uint64_t kMaxSchemaSize = 1u << 20;
+/// No file offset is larger: the system's are signed.
+inline constexpr std::uint64_t kMaxFileSize = (std::uint64_t{1} << 63) - 1;
 
 inline constexpr std::uint8_t kPageShift = 12;
 inline constexpr std::uint64_t kPageSize = std::uint64_t{1} << kPageShift;

@@ -56,7 +56,7 @@ void look_at_chunks(const SnapshotReader& reader, CheckReport& report) {
   }
   std::set<std::uint32_t> used;
   for (const ChunkRecord& chunk : reader.container().chunks()) {
-    if (const EmbeddedSchema* schema = reader.schema_of(chunk)) used.insert(schema->id);
+    used.insert(reader.schema_of(chunk)->id);
   }
   const std::vector<ChunkType> own_types = container_chunk_types();
   for (const EmbeddedSchema& schema : reader.schemas()) {

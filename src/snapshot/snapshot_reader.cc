@@ -63,24 +63,38 @@ Result<void> SnapshotReader::load_schemas() {
     schema_by_id_.emplace(schema->id, schemas_.size());
     schemas_.push_back(std::move(*schema));
   }
-  const std::vector<ChunkType> own_types = container_chunk_types();
+  return check_schemas();
+}
+
+Result<void> SnapshotReader::check_schemas() const {
+  const auto of_schemas = std::count_if(schemas_.begin(), schemas_.end(), [](const EmbeddedSchema& schema) {
+    return schema.chunk_type == kChunkSchema;
+  });
+  if (of_schemas != 1) {
+    return Error(ErrorKind::kCorrupt,
+                 fmt::format("{} embedded schemas describe SCHM chunks, there must be one", of_schemas))
+        .in_file(container_.file().name());
+  }
   for (const ChunkRecord& chunk : container_.chunks()) {
     const EmbeddedSchema* schema = schema_of(chunk);
-    if (schema == nullptr) continue;  // only of a SCHM chunk: the walk has checked the others
     if (schema->chunk_type != chunk.header.type) {
       return corrupt(container_, chunk,
                      fmt::format("the chunk refers to schema {}, which describes {} chunks", schema->id,
                                  schema->chunk_type.to_string()));
     }
+  }
+  const std::vector<ChunkType> own_types = container_chunk_types();
+  for (const EmbeddedSchema& schema : schemas_) {
     const auto own = std::find_if(own_types.begin(), own_types.end(),
-                                  [&](const ChunkType& type) { return type.type == chunk.header.type; });
-    if (own != own_types.end() && own->version.major != schema->version.major) {
-      return locate(
-          Error(ErrorKind::kUnsupported,
-                fmt::format("the chunk has version {}, this build reads version {}; use a matching version",
-                            to_string(schema->version), to_string(own->version))),
-          container_, chunk, chunk.offset);
-    }
+                                  [&](const ChunkType& type) { return type.type == schema.chunk_type; });
+    if (own == own_types.end() || own->version.major == schema.version.major) continue;
+    const ChunkRecord& chunk = container_.chunks()[schema.chunk];
+    return locate(
+        Error(ErrorKind::kUnsupported,
+              fmt::format("the schema of {} chunks has version {}, this build reads version {}; "
+                          "use a matching version",
+                          schema.chunk_type.to_string(), to_string(schema.version), to_string(own->version))),
+        container_, chunk, chunk.offset);
   }
   return {};
 }
@@ -127,6 +141,9 @@ Result<void> SnapshotReader::match_devices() {
     }
     if (chunk.header.body_size != 0)
       return in_device(corrupt(container_, chunk, "the state of a device has no body"));
+    if (!chunk.header.critical())
+      return in_device(
+          corrupt(container_, chunk, "the state of a device has the flag CRITICAL, this has not"));
     device_chunks_[instance] = chunk.header.sequence;
   }
   for (const DeviceEntry& device : manifest_.devices) {
@@ -228,10 +245,8 @@ const EmbeddedSchema* SnapshotReader::find_schema(std::uint32_t id) const {
 
 const EmbeddedSchema* SnapshotReader::schema_of(const ChunkRecord& chunk) const {
   if (chunk.header.type != kChunkSchema) return find_schema(chunk.header.schema_id);
-  const auto found = std::find_if(schemas_.begin(), schemas_.end(), [](const EmbeddedSchema& schema) {
-    return schema.chunk_type == kChunkSchema;
-  });
-  return found == schemas_.end() ? nullptr : &*found;
+  return &*std::find_if(schemas_.begin(), schemas_.end(),
+                        [](const EmbeddedSchema& schema) { return schema.chunk_type == kChunkSchema; });
 }
 
 Result<ByteVector> SnapshotReader::schema_body(const EmbeddedSchema& schema) const {

@@ -55,7 +55,7 @@ class SnapshotReader {
   /// The schema of that id, or nullptr.
   [[nodiscard]] const EmbeddedSchema* find_schema(std::uint32_t id) const;
   /// The schema that describes a chunk's meta: by schema id; of a SCHM chunk, the one whose chunk_type is
-  /// SCHM. nullptr when the file carries none.
+  /// SCHM. Never nullptr for a chunk of this file.
   [[nodiscard]] const EmbeddedSchema* schema_of(const ChunkRecord& chunk) const;
   /// The binary schema (.bfbs), verified. Hostile: for SchemaModel only. Errors: Io, Corrupt.
   [[nodiscard]] Result<ByteVector> schema_body(const EmbeddedSchema& schema) const;
@@ -89,6 +89,7 @@ class SnapshotReader {
   explicit SnapshotReader(ChunkReader container) : container_(std::move(container)) {}
 
   [[nodiscard]] Result<void> load_schemas();
+  [[nodiscard]] Result<void> check_schemas() const;
   [[nodiscard]] Result<void> load_tables();
   [[nodiscard]] Result<void> match_devices();
   [[nodiscard]] Result<void> match_segments();

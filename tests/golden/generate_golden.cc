@@ -106,10 +106,8 @@ ByteVector thing_meta() {
 
 void add_thing(RawSnapshot& snapshot, std::uint32_t flags, bool with_body) {
   const std::uint32_t schema = snapshot.add_schema(kThing, "thing");
-  snapshot.chunks.push_back({{kThing, schema, 5, flags},
-                             thing_meta(),
-                             ByteVector(with_body ? 100 : 0, std::byte{0x22}),
-                             0});
+  snapshot.chunks.push_back(
+      {{kThing, schema, 5, flags}, thing_meta(), ByteVector(with_body ? 100 : 0, std::byte{0x22}), 0});
 }
 
 ByteVector with_manifest(const std::function<void(Manifest&)>& change) {
@@ -384,6 +382,12 @@ std::vector<Golden> bad() {
       {"bad/identifier.vmsnap", "corrupt", "not a FlatBuffer of the chunk's type",
        "The state of a device has the identifier of another type.",
        changed([](RawSnapshot& s) { std::memcpy(s.chunks.back().meta.data() + 4, "RTC ", 4); })},
+      {"bad/manifest-not-critical.vmsnap", "corrupt", "has the flag CRITICAL",
+       "The chunk of the manifest lacks the flag CRITICAL.",
+       changed([](RawSnapshot& s) { s.find(kChunkManifest).spec.flags = kChunkSafeToCopy; })},
+      {"bad/memory-map-instance.vmsnap", "corrupt", "has instance 0, this one 1",
+       "The chunk of the memory map has an instance other than 0.",
+       changed([](RawSnapshot& s) { s.find(kChunkMemoryMap).spec.instance = 1; })},
   };
 }
 

@@ -36,6 +36,11 @@ void expect_refusal(ByteView bytes, ErrorKind kind, const std::string& fragment)
   EXPECT_EQ(reader.error().file(), "memory");
 }
 
+const ChunkRecord& first_of(const ChunkReader& reader, FourCc type) {
+  return *std::find_if(reader.chunks().begin(), reader.chunks().end(),
+                       [&](const ChunkRecord& chunk) { return chunk.header.type == type; });
+}
+
 TEST(ChunkReader, FindsWhatTheWriterWrote) {
   const RawSnapshot raw = sample();
   const auto reader = open(raw.bytes());
@@ -231,6 +236,57 @@ TEST(ChunkReader, RefusesChunksInAWrongOrder) {
   refused_after([&](RawSnapshot& raw) { raw.find(kChunkSchema).body.resize((1 << 20) + 1); }, "1 MiB");
   refused_after([&](RawSnapshot& raw) { raw.find(kChunkFlatRam).spec.flags = kChunkCritical; }, "leaves");
   refused_after([&](RawSnapshot& raw) { raw.end_schema_id = 0xFFFF; }, "no SCHM chunk before it");
+}
+
+TEST(ChunkReader, RefusesChunksOfTheContainerThatAreNotCritical) {
+  const ByteVector good = sample().bytes();
+  const auto sound = open(good);
+  ASSERT_TRUE(sound);
+  for (const FourCc type :
+       {kChunkSchema, kChunkManifest, kChunkMemoryMap, kChunkFlatRam, kChunkEnd, kChunkIndex}) {
+    const ChunkRecord& chunk = first_of(*sound, type);
+    ByteVector bytes = good;
+    store_le(MutableByteView(bytes), chunk.offset + 8, chunk.header.flags & ~std::uint32_t{kChunkCritical});
+    test::reseal(bytes);
+    expect_refusal(bytes, ErrorKind::kCorrupt, chunk.name() + ": a chunk of this type has the flag CRITICAL");
+  }
+}
+
+TEST(ChunkReader, AcceptsChunksOfTheContainerThatAreSafeToCopy) {
+  RawSnapshot raw = sample();
+  for (test::RawChunk& chunk : raw.chunks) chunk.spec.flags |= kChunkSafeToCopy;
+  const auto reader = open(raw.bytes());
+  EXPECT_TRUE(reader) << reader.error().to_string();
+}
+
+TEST(ChunkReader, RefusesAnInstanceOfWhatThereIsOnlyOneOf) {
+  const ByteVector good = sample().bytes();
+  const auto sound = open(good);
+  ASSERT_TRUE(sound);
+  for (const FourCc type : {kChunkManifest, kChunkMemoryMap, kChunkEnd, kChunkIndex}) {
+    const ChunkRecord& chunk = first_of(*sound, type);
+    ByteVector bytes = good;
+    store_le<std::uint32_t>(MutableByteView(bytes), chunk.offset + 20, 3);
+    test::reseal(bytes);
+    expect_refusal(bytes, ErrorKind::kCorrupt,
+                   chunk.name() + ": a chunk of this type has instance 0, this one 3");
+  }
+}
+
+TEST(ChunkReader, AChunkThatNoFileCanHoldIsCorruptAndNotTruncated) {
+  const ByteVector good = sample().bytes();
+  const auto sound = open(good);
+  ASSERT_TRUE(sound);
+  const ChunkRecord& chunk = sound->chunks().front();
+  for (const std::uint64_t size :
+       {~std::uint64_t{0}, std::uint64_t{1} << 63, (std::uint64_t{1} << 63) - 64}) {
+    ChunkHeader header = chunk.header;
+    header.body_size = size;
+    ByteVector bytes = good;
+    const EncodedChunkHeader encoded = encode(header, sound->header().hash_seed(), chunk.offset);
+    std::copy(encoded.begin(), encoded.end(), bytes.begin() + static_cast<std::ptrdiff_t>(chunk.offset));
+    expect_refusal(bytes, ErrorKind::kCorrupt, "beyond any file");
+  }
 }
 
 TEST(ChunkReader, RefusesASequenceWithAHole) {

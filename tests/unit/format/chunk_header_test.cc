@@ -132,7 +132,7 @@ TEST(ChunkHeader, UnknownFlagsAndCodecsAreUnsupportedNotCorrupt) {
   EXPECT_FALSE(unsupported_flags(sample()));
 }
 
-TEST(ChunkHeader, EndIsPaddedToTheNextHeaderAndAnOverflowIsSeen) {
+TEST(ChunkHeader, EndIsPaddedToTheNextHeaderAndNeverBeyondWhatAFileCanHold) {
   ChunkHeader header = sample();
   header.meta_size = 1;
   header.gap = 0;
@@ -140,11 +140,15 @@ TEST(ChunkHeader, EndIsPaddedToTheNextHeaderAndAnOverflowIsSeen) {
   EXPECT_EQ(chunk_end(header, 128), 256u);
   header.meta_size = 64;
   EXPECT_EQ(chunk_end(header, 128), 256u);
-  header.body_size = ~std::uint64_t{0};
-  EXPECT_FALSE(chunk_end(header, 128));
-  header.body_size = ~std::uint64_t{0} - 400;
-  EXPECT_TRUE(chunk_end(header, 128));
-  header.body_size = ~std::uint64_t{0} - 128 - 128 - 10;
+  for (const std::uint64_t size :
+       {~std::uint64_t{0}, ~std::uint64_t{0} - 128 - 128 - 10, std::uint64_t{1} << 63}) {
+    header.body_size = size;
+    EXPECT_FALSE(chunk_end(header, 128)) << size;
+  }
+  const std::uint64_t last = (std::uint64_t{1} << 63) - 64;
+  header.body_size = last - 256;
+  EXPECT_EQ(chunk_end(header, 128), last);
+  header.body_size = last - 255;
   EXPECT_FALSE(chunk_end(header, 128));
 }
 

@@ -6,6 +6,9 @@
 #include <sys/stat.h>
 
 #include "../base/temp_dir.h"
+#include "conf_generated.h"
+#include "container/flatbuffer.h"
+#include "memm_generated.h"
 #include "raw_snapshot.h"
 #include "small_snapshot.h"
 #include "snapshot/check.h"
@@ -56,6 +59,24 @@ void add_thing(RawSnapshot& raw, std::uint32_t flags) {
       {{kThing, schema, 5, flags}, ByteVector(24, std::byte{1}), ByteVector(10, std::byte{2}), 0});
 }
 
+/// Where in the meta a part of its tables lies.
+std::size_t place(const ByteVector& meta, const std::uint8_t* part) {
+  return static_cast<std::size_t>(part - reinterpret_cast<const std::uint8_t*>(meta.data()));
+}
+
+void store(ByteVector& meta, const std::uint8_t* part, std::uint16_t value) {
+  store_le(MutableByteView(meta), place(meta, part), value);
+}
+
+/// The generated classes keep from us where a field lies.
+const flatbuffers::Table& table_of(const auto& generated) {
+  return reinterpret_cast<const flatbuffers::Table&>(generated);
+}
+
+EmbeddedSchema schema_meta_of(const RawChunk& chunk) {
+  return *decode_schema_meta(chunk.meta);
+}
+
 TEST(Refusal, TheSampleItselfIsAccepted) {
   const auto reader = open(sample());
   EXPECT_TRUE(reader) << reader.error().to_string();
@@ -96,6 +117,125 @@ TEST(Refusal, AnotherMajorVersionOfAContainerChunkIsUnsupported) {
   RawSnapshot raw = sample();
   raw.find(kChunkManifest).spec.schema_id = raw.add_schema(kChunkManifest, "manifest", 2, 0);
   expect_refusal(raw, ErrorKind::kUnsupported, "version 2.0, this build reads version 1.0");
+}
+
+TEST(Refusal, ASchemaOfAContainerChunkOfAnotherMajorIsUnsupportedToEveryoneUsedOrNot) {
+  RawSnapshot raw = sample();
+  raw.add_schema(kChunkFlatRam, "flat_ram", 2, 0);
+  expect_refusal(raw, ErrorKind::kUnsupported, "schema of RAMF chunks has version 2.0");
+  EXPECT_FALSE(open(raw, true));
+}
+
+TEST(Refusal, AChunkWithAForeignSchemaIsCorruptAlsoBesideAMajorThatIsUnsupported) {
+  RawSnapshot raw = sample();
+  raw.find(kChunkManifest).spec.schema_id = raw.add_schema(kChunkManifest, "manifest", 2, 0);
+  raw.chunks.back().spec.schema_id = raw.find(kChunkMemoryMap).spec.schema_id;
+  expect_refusal(raw, ErrorKind::kCorrupt, "which describes MEMM chunks");
+}
+
+TEST(Refusal, AnythingButOneSchemaOfSchemasIsCorrupt) {
+  RawSnapshot raw = sample();
+  raw.add_schema(kChunkSchema, "schema");
+  expect_refusal(raw, ErrorKind::kCorrupt, "2 embedded schemas describe SCHM chunks");
+  raw = sample();
+  ASSERT_EQ(schema_meta_of(raw.chunks.front()).chunk_type, kChunkSchema);
+  raw.chunks.erase(raw.chunks.begin());
+  expect_refusal(raw, ErrorKind::kCorrupt, "0 embedded schemas describe SCHM chunks");
+}
+
+TEST(Refusal, WhatIsInsideASchemaIsNoReasonToRefuse) {
+  RawSnapshot raw = sample();
+  for (RawChunk& chunk : raw.chunks) {
+    if (chunk.spec.type != kChunkSchema) continue;
+    EmbeddedSchema schema = schema_meta_of(chunk);
+    chunk.body.assign(24, std::byte{'?'});
+    schema.content_hash = xxh3_128(chunk.body);
+    chunk.meta = encode(schema);
+  }
+  const auto reader = open(raw);
+  EXPECT_TRUE(reader) << reader.error().to_string();
+}
+
+TEST(Refusal, OfTheMetaOfAnUnknownChunkNothingButTheHashIsChecked) {
+  for (const std::size_t size : {0u, 3u, 12u}) {
+    RawSnapshot raw = sample();
+    add_thing(raw, kChunkSafeToCopy);
+    raw.chunks.back().meta.assign(size, std::byte{0xff});
+    const auto reader = open(raw);
+    EXPECT_TRUE(reader) << reader.error().to_string();
+  }
+}
+
+TEST(Refusal, ADeviceChunkThatIsNotCriticalIsCorrupt) {
+  RawSnapshot raw = sample();
+  raw.chunks.back().spec.flags = kChunkSafeToCopy;
+  expect_refusal(raw, ErrorKind::kCorrupt, "flag CRITICAL");
+}
+
+TEST(Refusal, VersionsAndReleaseLevelsThatAreZeroAreCorrupt) {
+  RawSnapshot raw = sample();
+  for (RawChunk& chunk : raw.chunks) {
+    if (chunk.spec.type != kChunkSchema || schema_meta_of(chunk).name != "uart16550") continue;
+    EmbeddedSchema schema = schema_meta_of(chunk);
+    schema.version.major = 0;
+    chunk.meta = encode(schema);
+  }
+  expect_refusal(raw, ErrorKind::kCorrupt, "field major: major versions begin with 1");
+
+  const auto refused_without = [](auto&& part, const std::string& fragment) {
+    RawSnapshot changed = sample();
+    ByteVector& meta = changed.find(kChunkManifest).meta;
+    store(meta, part(**verified_root<schema::Manifest>(meta, kChunkManifest)), 0);
+    expect_refusal(changed, ErrorKind::kCorrupt, fragment);
+  };
+  using Version = schema::ChunkVersion;
+  refused_without(
+      [](const schema::Manifest& manifest) {
+        return table_of(manifest).GetAddressOf(schema::Manifest::VT_RELEASE_LEVEL);
+      },
+      "release levels begin with 1");
+  refused_without(
+      [](const schema::Manifest& manifest) {
+        return table_of(*manifest.devices()->Get(1)->version()).GetAddressOf(Version::VT_MAJOR);
+      },
+      "major versions begin with 1");
+  refused_without(
+      [](const schema::Manifest& manifest) {
+        return table_of(*manifest.devices()->Get(1)->readable_since()).GetAddressOf(Version::VT_MAJOR);
+      },
+      "readable since 0.0");
+}
+
+TEST(Refusal, ABoolThatIsNeitherZeroNorOneIsTrue) {
+  RawSnapshot raw = sample();
+  ASSERT_TRUE(memory_map_of(raw).mappings.back().read_only);
+  ByteVector& meta = raw.find(kChunkMemoryMap).meta;
+  const auto* map = *verified_root<schema::MemoryMap>(meta, kChunkMemoryMap);
+  const auto* last = map->mappings()->Get(map->mappings()->size() - 1);
+  meta[place(meta, table_of(*last).GetAddressOf(schema::MemoryMapping::VT_READ_ONLY))] = std::byte{2};
+  const auto reader = open(raw);
+  ASSERT_TRUE(reader) << reader.error().to_string();
+  EXPECT_TRUE(reader->memory_map().mappings.back().read_only);
+}
+
+TEST(Refusal, TablesAndStringsThatAreNotWholeAreCorrupt) {
+  const auto refused_after = [](auto&& change) {
+    RawSnapshot raw = sample();
+    ByteVector& meta = raw.find(kChunkMemoryMap).meta;
+    change(meta, *(*verified_root<schema::MemoryMap>(meta, kChunkMemoryMap))->segments()->Get(0));
+    expect_refusal(raw, ErrorKind::kCorrupt, "not a sound FlatBuffer");
+  };
+  for (const unsigned vtable_size : {0u, 2u, 11u, 0xFFFEu}) {
+    refused_after([&](ByteVector& meta, const schema::MemorySegment& segment) {
+      store(meta, table_of(segment).GetVTable(), static_cast<std::uint16_t>(vtable_size));
+    });
+  }
+  refused_after([](ByteVector& meta, const schema::MemorySegment& segment) {
+    store(meta, table_of(segment).GetVTable() + schema::MemorySegment::VT_SIZE, 0xFFF8);
+  });
+  refused_after([](ByteVector& meta, const schema::MemorySegment& segment) {
+    meta[place(meta, segment.name()->Data()) + segment.name()->size()] = std::byte{'x'};
+  });
 }
 
 TEST(Refusal, AnotherArchitectureIsUnsupportedToARestoreOnly) {

@@ -102,7 +102,6 @@ TEST_F(Show, ShowsTheMetaOfEveryChunkByItsNumber) {
   const auto reader = SnapshotReader::open(path_);
   ASSERT_TRUE(reader);
   for (const ChunkRecord& chunk : reader->container().chunks()) {
-    if (chunk.header.type == kChunkSchema && reader->schema_of(chunk) == nullptr) continue;
     const std::string number = "chunk#" + std::to_string(chunk.header.sequence);
     const ToolRun run = show(number);
     EXPECT_EQ(run.status, 0) << run.err;
