@@ -21,6 +21,7 @@ sys.dont_write_bytecode = True
 
 from vmsnap_reader import cli, flatbuffer, hashes, metas  # noqa: E402
 from vmsnap_reader.errors import Corrupt, LimitExceeded, Refusal, Truncated, Unsupported  # noqa: E402
+from vmsnap_reader.registry import CONTAINER_TYPES  # noqa: E402
 from vmsnap_reader.snapshot import Snapshot  # noqa: E402
 from vmsnap_reader.source import Source  # noqa: E402
 import vmsnap_reader_test_writer as w  # noqa: E402
@@ -104,6 +105,22 @@ class Sound(ReaderTest):
         self.assert_whole(with_unknown_chunk(**body).build())
         self.assert_whole(with_unknown_chunk(flags=0, **body).build(), restore=True)
 
+    def test_looks_at_nothing_but_the_hash_of_the_meta_of_an_unknown_type(self) -> None:
+        for meta in (b'', b'\xff' * 3, b'\xff' * 12):
+            self.assert_whole(with_unknown_chunk(flags=0, meta=meta).build(), restore=True)
+
+    def test_accepts_chunks_of_the_container_that_are_safe_to_copy(self) -> None:
+        flags = {kind: {'flags': w.CRITICAL | w.SAFE_TO_COPY} for kind in CONTAINER_TYPES}
+        flags[b'RAMF']['flags'] |= w.LEAVES
+        self.assert_whole(w.Small(changes=flags).build(), restore=True)
+
+    def test_reads_any_bool_but_0_as_true(self) -> None:
+        for value in (0, 1, 2, 255):
+            slots = [{0: b'disk0', 4: ('B', value)}]
+            self.write(w.Small().with_devices(w.device(0, b'a', slots=slots), w.device(1, b'b')).build())
+            with Source(self.path) as source:
+                self.assertIs(value != 0, Snapshot(source).manifest.devices[0].slots[0].read_only)
+
     def test_says_that_leaves_of_an_unknown_type_were_not_verified(self) -> None:
         self.write(with_unknown_chunk(flags=w.LEAVES, body=[b'whatever'], body_hash=1).build())
         with Source(self.path) as source:
@@ -184,6 +201,8 @@ class Rules(ReaderTest):
             'name': w.Small(header={'features': ((1, 3, b'Big'),)}),
             'no name': w.Small(header={'features': ((1, 3, b''),)}),
             'after the name': w.Small(header={'features': ((1, 3, b'x\0y'),)}),
+            'in a record': w.Small(header={'features': ((1, 3, b'x'),), 'record_zero': 1}),
+            'in a record of an unknown feature': w.Small(header={'features': ((0, 3, b'x'),), 'record_zero': 256}),
             'body_align_shift': w.Small(header={'body_align_shift': 31}),
             'not zero': w.Small(header={'zero': b'\1'.ljust(62, b'\0')}),
         })
@@ -200,14 +219,15 @@ class Rules(ReaderTest):
             'type name': small.with_devices(w.device(0, b'a', type=b'Uart'), second),
             'below readable_since': small.with_devices(w.device(0, b'a', readable_since=w.version(1, 1)), second),
             'other version than the schema': small.with_devices(w.device(0, b'a', version=w.version(1, 1)), second),
-            'major 0': small.with_devices(w.device(0, b'a', readable_since=w.version(0, 9)), second),
+            'major 0': small.with_devices(w.device(0, b'a', version=w.version(0, 9)), second),
+            'readable since 0': small.with_devices(w.device(0, b'a', readable_since=w.version(0, 9)), second),
+            'release level 0': replace(small, manifest={**small.manifest, 2: ('H', 0)}),
             'same slot': small.with_devices(w.device(0, b'a', **slots), w.device(1, b'b', **slots)),
             'feature twice': small.with_devices(w.device(0, b'a', features=[b'x', b'x']), second),
             'after itself': small.with_devices(w.device(0, b'a', restore_after=w.Scalars('I', (0,))), second),
             'after nothing': small.with_devices(w.device(0, b'a', restore_after=w.Scalars('I', (2,))), second),
             'circle': small.with_devices(w.device(0, b'a', restore_after=w.Scalars('I', (1,))),
                                          w.device(1, b'b', restore_after=w.Scalars('I', (0,)))),
-            'bool': small.with_devices(w.device(0, b'a', slots=[{0: b'disk0', 4: ('B', 2)}]), second),
             'hint with NUL': small.with_devices(w.device(0, b'a', slots=[{0: b'disk0', 2: b'x\0'}]), second),
             'long hint': small.with_devices(w.device(0, b'a', slots=[{0: b'disk0', 2: b'x' * 4097}]), second),
             'nameless producer': replace(small, manifest={**small.manifest, 0: {0: b'', 1: b''}}),
@@ -253,9 +273,21 @@ class Rules(ReaderTest):
             'chunk type': w.Small(schemas=schemas + (replace(uart, chunk_type=b'UARTS'),)),
             'same id': w.Small(schemas=schemas + (uart, uart)),
             'none of SCHM': w.Small(schemas=schemas[1:] + (uart,)),
+            'two of SCHM': w.Small(schemas=schemas + (uart, replace(schemas[0], id=8))),
+            'foreign beside an unknown major': w.Small(
+                schemas=schemas + (replace(uart, chunk_type=b'UARU'), replace(schemas[3], id=8, major=2))),
             'none of the device': w.Small(schemas=schemas),
             'big': w.Small(schemas=schemas + (replace(uart, body=bytes((1 << 20) + 1)),)),
         })
+
+    def test_of_the_chunks_of_the_container(self) -> None:
+        for kind in CONTAINER_TYPES:
+            flags = w.LEAVES if kind == b'RAMF' else 0
+            with self.subTest(kind):
+                self.assert_refused(Corrupt, w.Small(changes={kind: {'flags': flags}}).build(), 'not CRITICAL')
+        for kind in (b'CONF', b'MEMM', b'END ', b'INDX'):
+            with self.subTest(kind):
+                self.assert_refused(Corrupt, w.Small(changes={kind: {'instance': 1}}).build(), 'not instance 0')
 
     def test_of_device_chunks(self) -> None:
         one = {'instance': 1}
@@ -288,7 +320,7 @@ class Rules(ReaderTest):
     def test_of_the_sums(self) -> None:
         """Sizes that no file can have, in a header with the right hash."""
         header = w.file_header()
-        for body_size in ((1 << 64) - 1, 1 << 63):
+        for body_size in ((1 << 64) - 1, 1 << 63, (1 << 63) - 64):
             chunk = struct.pack('<4s4sIIIIIIQQQ', b'CHNK', b'SCHM', 1, 0, 0, 1, 0, 0, body_size, 0, 0)
             chunk += struct.pack('<Q', hashes.xxh64(struct.pack('<Q', 128) + chunk, hashes.seed_of(w.UUID)))
             self.assert_refused(Corrupt, header + chunk)
@@ -310,6 +342,8 @@ class Unready(ReaderTest):
         schemas = tuple(replace(schema, major=2) if schema.chunk_type == b'RAMF' else schema
                         for schema in w.Small().schemas)
         self.assert_refused(Unsupported, w.Small(schemas=schemas).build(), '"RAMF" has version 2.0')
+        unused = w.Small(schemas=w.Small().schemas + (w.Schema(8, b'RAMF', b'flat_ram', b'x.FlatRam', major=2),))
+        self.assert_refused(Unsupported, unused.build(), '"RAMF" has version 2.0')
 
     def test_an_unknown_flag(self) -> None:
         small = w.Small(device_chunks=({'instance': 0, 'flags': 0x10001}, {'instance': 1}))
@@ -361,6 +395,19 @@ class Pieces(unittest.TestCase):
     def test_the_example_of_section_7(self) -> None:
         meta = bytes.fromhex('10000000454e442008000c000400080008000000' '0c0000000400000010000000') + bytes(range(16))
         self.assertEqual(metas.End(12, bytes(range(16))), metas.End.read(flatbuffer.Buffer(meta, 0, 'END')))
+
+    def test_tables_and_strings_that_are_not_whole(self) -> None:
+        end = w.flatbuffer(b'END ', {0: ('I', 12), 1: w.Scalars('B', tuple(range(16)))})
+        (root,) = struct.unpack_from('<I', end)
+        vtable = root - struct.unpack_from('<i', end, root)[0]
+        for position, value in ((vtable, 0), (vtable, 2), (vtable, 7), (vtable, 0xFFFE), (vtable + 6, 0xFFF8)):
+            damaged = bytearray(end)
+            struct.pack_into('<H', damaged, position, value)
+            with self.assertRaises(Corrupt):
+                metas.End.read(flatbuffer.Buffer(bytes(damaged), 0, 'END'))
+        memory = w.flatbuffer(b'MEMM', w.Small().memory)
+        with self.assertRaisesRegex(Corrupt, 'NUL'):
+            metas.MemoryMap.read(flatbuffer.Buffer(memory.replace(b'ram-low\0', b'ram-lowx'), 0, 'MEMM'), 4096)
 
     def test_no_cut_or_flipped_flatbuffer_does_more_than_be_refused(self) -> None:
         meta = w.flatbuffer(b'CONF', w.Small().manifest)

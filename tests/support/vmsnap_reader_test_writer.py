@@ -129,12 +129,13 @@ def piece_size(piece: Piece) -> int:
 
 
 class SnapshotWriter:
-    """Writes chunk after chunk."""
+    """Writes chunk after chunk; changes are other flags or instances for all chunks of a type."""
 
-    def __init__(self, header: bytes, uuid: bytes) -> None:
+    def __init__(self, header: bytes, uuid: bytes, changes: Optional[dict[bytes, dict[str, int]]] = None) -> None:
         self.pieces: list[Piece] = [header]
         self.size = len(header)
         self._uuid = uuid
+        self._changes = changes or {}
         self._seed = struct.unpack('<Q', uuid[:8])[0] ^ struct.unpack('<Q', uuid[8:])[0]
         self._entries: list[bytes] = []
         self._digests: list[bytes] = []
@@ -147,6 +148,8 @@ class SnapshotWriter:
               body: Optional[list[Piece]] = None, body_hash: Optional[int] = None, alignment: int = 64,
               sequence: Optional[int] = None) -> None:
         """A chunk. body_hash is needed with the flag LEAVES."""
+        changes = self._changes.get(chunk_type, {})
+        flags, instance = changes.get('flags', flags), changes.get('instance', instance)
         body = body or []
         body_size = sum(map(piece_size, body))
         if body_hash is None:
@@ -178,7 +181,7 @@ class SnapshotWriter:
 
 def file_header(*, uuid: bytes = UUID, major: int = 1, minor: int = 0, features: tuple = (), page_shift: int = 12,
                 body_align_shift: int = 12, digest_algorithm: int = 1, arch: int = 1,
-                masks: Optional[tuple[int, int]] = None, zero: bytes = bytes(62)) -> bytes:
+                masks: Optional[tuple[int, int]] = None, zero: bytes = bytes(62), record_zero: int = 0) -> bytes:
     """A FileHeader; features are (kind, bit, name)."""
     if masks is None:
         masks = (sum(1 << bit for kind, bit, _ in features if kind == 0),
@@ -186,7 +189,7 @@ def file_header(*, uuid: bytes = UUID, major: int = 1, minor: int = 0, features:
     start = bytes.fromhex('8F564D530D0A1A0A') + struct.pack(
         '<HHIQQ16sBBBBIH62s', major, minor, 128 + 64 * len(features), *masks, uuid, page_shift, body_align_shift,
         digest_algorithm, 0, arch, len(features), zero)
-    records = b''.join(struct.pack('<BBH60s', kind, bit, 0, name) for kind, bit, name in features)
+    records = b''.join(struct.pack('<BBH60s', kind, bit, record_zero, name) for kind, bit, name in features)
     return start + struct.pack('<Q', xxhash.xxh3_64_intdigest(start + records)) + records
 
 
@@ -262,11 +265,12 @@ class Small:
     state: dict[int, Item] = field(default_factory=lambda: {0: ('B', 3)})
     device_chunks: tuple[dict[str, Any], ...] = ({'instance': 0}, {'instance': 1})
     extra_chunks: tuple[dict[str, Any], ...] = ()
+    changes: dict[bytes, dict[str, int]] = field(default_factory=dict)
 
     def pieces(self) -> list[Piece]:
         """The file."""
         header = file_header(**self.header)
-        writer = SnapshotWriter(header, header[32:48])
+        writer = SnapshotWriter(header, header[32:48], self.changes)
         for schema in self.schemas:
             schema.write(writer)
         writer.chunk(b'CONF', 2, flatbuffer(b'CONF', self.manifest))

@@ -131,10 +131,7 @@ class Table:
 
     def boolean(self, field_id: int) -> bool:
         """A bool with the default false."""
-        value = self.scalar(field_id, U8)
-        if value > 1:
-            raise self.buffer.corrupt(self.position, f'field {field_id} is a bool and holds {value}')
-        return value == 1
+        return self.scalar(field_id, U8) != 0
 
     def reference(self, field_id: int, name: str, required: bool) -> Optional[int]:
         """Where a string, vector or table is."""

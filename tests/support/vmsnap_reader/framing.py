@@ -136,9 +136,6 @@ def read_file_header(source: Source) -> FileHeader:
     if zero_51:
         raise Corrupt('a byte of the FileHeader that must be zero is not', 51)
     _check_zero(fixed[58:120], 58)
-    for index in range(feature_count):
-        at = FEATURE_RECORD_SIZE * index + 2
-        _check_zero(records[at:at + 2], FILE_HEADER_SIZE + at)
     if not 12 <= body_align_shift <= 30:
         raise Corrupt(f'body_align_shift is {body_align_shift}, not 12 to 30', 49)
     return FileHeader(major, minor, size, incompatible, compatible, uuid, page_shift, body_align_shift, arch, features)
@@ -159,6 +156,7 @@ def _read_features(records: bytes) -> tuple[Feature, ...]:
         name, _, rest = records[at + 4:at + FEATURE_RECORD_SIZE].partition(b'\0')
         if kind not in (INCOMPATIBLE, COMPATIBLE) or bit > 63:
             raise Corrupt(f'a feature record names kind {kind}, bit {bit}', offset)
+        _check_zero(records[at + 2:at + 4], offset + 2)
         if not 1 <= len(name) <= 59 or name.strip(b'abcdefghijklmnopqrstuvwxyz0123456789-') or rest.strip(b'\0'):
             raise Corrupt(f'the name in a feature record, "{printable(name)}", is not one', offset + 4)
         if features and (features[-1].kind, features[-1].bit) >= (kind, bit):

@@ -31,8 +31,8 @@ class Snapshot:
         index = self._read_index()
         self._check_flags()
         self._read_schemas()
-        self.manifest = Manifest.read(self._known_meta(self._container_chunk(b'CONF')))
-        self.memory = MemoryMap.read(self._known_meta(self._container_chunk(b'MEMM')), 1 << self.header.page_shift)
+        self.manifest = Manifest.read(self._known_meta(self._only[b'CONF']))
+        self.memory = MemoryMap.read(self._known_meta(self._only[b'MEMM']), 1 << self.header.page_shift)
         self.ram: dict[int, FlatRam] = {}
         self._device_types = {device.type for device in self.manifest.devices}
         self.device_chunks: dict[int, Chunk] = {}
@@ -74,21 +74,9 @@ class Snapshot:
             raise buffer.corrupt(4, f'the file identifier is "{printable(buffer.identifier())}"')
         return buffer
 
-    def _container_chunk(self, chunk_type: bytes) -> Chunk:
-        """The only chunk of its type, instance 0 and CRITICAL."""
-        chunk = self._only[chunk_type]
-        if chunk.instance != 0:
-            raise Corrupt(f'{chunk} is not instance 0', chunk.offset + 20)
-        self._check_critical(chunk)
-        return chunk
-
-    def _check_critical(self, chunk: Chunk) -> None:
-        if not chunk.critical:
-            raise Corrupt(f'{chunk} is not CRITICAL', chunk.offset + 8)
-
     def _check_end(self) -> None:
         """Step 13, END."""
-        chunk = self._container_chunk(b'END ')
+        chunk = self._only[b'END ']
         end = End.read(self._known_meta(chunk))
         if end.chunk_count != chunk.sequence:
             raise Corrupt(f'END counts {end.chunk_count} chunks before it, there are {chunk.sequence}',
@@ -98,7 +86,7 @@ class Snapshot:
 
     def _read_index(self) -> list[IndexEntry]:
         """Step 13, INDX. Its digests are compared later, when all metas have been read."""
-        chunk = self._container_chunk(b'INDX')
+        chunk = self._only[b'INDX']
         entries = read_index(self._known_meta(chunk))
         listed = self.chunks[:-1]
         if len(entries) != len(listed):
@@ -123,7 +111,6 @@ class Snapshot:
     def _read_schemas(self) -> None:
         """Step 15, SCHM: section 8.1."""
         for schema_id, chunk in self._schema_chunks.items():
-            self._check_critical(chunk)
             record = SchemaRecord.read(self._known_meta(chunk))
             if record.schema_id != schema_id:
                 raise Corrupt(f'{chunk} says that it defines schema {record.schema_id}', chunk.meta_offset)
@@ -133,8 +120,9 @@ class Snapshot:
             if hashes.xxh128(body) != record.content_hash:
                 raise Corrupt(f'the content hash of {chunk} differs', chunk.body_offset)
             self.schemas[schema_id] = record
-        if not any(record.chunk_type == b'SCHM' for record in self.schemas.values()):
-            raise Corrupt('no schema describes the SCHM chunks', self.header.size)
+        of_schemas = sum(record.chunk_type == b'SCHM' for record in self.schemas.values())
+        if of_schemas != 1:
+            raise Corrupt(f'{of_schemas} schemas describe the SCHM chunks, not one', self.header.size)
         for chunk in self.chunks:
             if chunk.type != b'SCHM' and self.schemas[chunk.schema_id].chunk_type != chunk.type:
                 described = printable(self.schemas[chunk.schema_id].chunk_type)
@@ -154,7 +142,6 @@ class Snapshot:
             if chunk.instance >= len(self.memory.segments) or chunk.instance in seen:
                 raise Corrupt(f'{chunk} is of a segment that MEMM does not list, or the second of one',
                               chunk.offset + 20)
-            self._check_critical(chunk)
             size = self.memory.segments[chunk.instance].size
             if chunk.body_size != size:
                 raise Corrupt(f'the body of {chunk} has {chunk.body_size} bytes, its segment {size}',
@@ -186,7 +173,8 @@ class Snapshot:
                               chunk.offset + 16)
             if chunk.body_size:
                 raise Corrupt(f'{chunk} has a body', chunk.offset + 32)
-            self._check_critical(chunk)
+            if not chunk.critical:
+                raise Corrupt(f'{chunk} is not CRITICAL', chunk.offset + 8)
             self.device_chunks[chunk.instance] = chunk
         for device in devices:
             if device.instance not in self.device_chunks:

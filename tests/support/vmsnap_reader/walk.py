@@ -8,6 +8,7 @@ from .framing import (MAX_FILE, MAX_GAP, MAX_META, MAX_SCHEMA_BODY, Chunk, FileH
                       printable, read_chunk_header)
 from .hashes import HASH_OF_NOTHING
 from .metas import MAX_CHUNKS
+from .registry import CONTAINER_TYPES
 from .source import Source
 
 MAX_SCHEMAS = 1024
@@ -86,6 +87,10 @@ class Walk:
         """Step 5 of section 11.3."""
         if chunk.end > MAX_FILE:
             raise Corrupt(f'{chunk} would end at {chunk.end}, where no file can reach', chunk.offset + 32)
+        if not chunk.critical and chunk.type in CONTAINER_TYPES:
+            raise Corrupt(f'{chunk} is not CRITICAL', chunk.offset + 8)
+        if chunk.instance and chunk.type in ONCE:
+            raise Corrupt(f'{chunk} is not instance 0', chunk.offset + 20)
         alignment = 1 << body_align_shift if chunk.type == b'RAMF' else 64
         if chunk.body_size and chunk.body_offset % alignment:
             raise Corrupt(f'the body of {chunk} is at {chunk.body_offset}, not at a multiple of {alignment}',
@@ -97,7 +102,7 @@ class Walk:
                 raise Corrupt(f'{chunk} has no body', chunk.offset + 32)
         if chunk.type in ONCE and chunk.body_size:
             raise Corrupt(f'{chunk} has a body', chunk.offset + 32)
-        if chunk.leaves != (chunk.type == b'RAMF') and chunk.type in (b'SCHM', b'RAMF', *ONCE):
+        if chunk.leaves != (chunk.type == b'RAMF') and chunk.type in CONTAINER_TYPES:
             raise Corrupt(f'the flag LEAVES of {chunk} is wrong', chunk.offset + 8)
         if chunk.type == b'SCHM' and chunk.body_size > MAX_SCHEMA_BODY:
             raise Corrupt(f'the body of {chunk} has {chunk.body_size} bytes', chunk.offset + 32)
