@@ -53,6 +53,21 @@ template <typename Root>
   return std::unique_ptr<typename Root::NativeTableType>(flatbuffers::GetRoot<Root>(data)->UnPack());
 }
 
+/// The outline of every Device::restore(): unpacks `state`, hands it to `take`, and says in every error which
+/// device (`path`) and chunk it is about. `take(const NativeTableType&)` validates, then assigns; it returns
+/// Result<void>. Errors: as unpack_state(), and those of `take`.
+template <typename Root, typename Take>
+[[nodiscard]] Result<void> restore_state(ByteView state, const char* identifier, std::string_view path,
+                                         const Take& take) {
+  const auto restore = [&]() -> Result<void> {
+    VMSNAP_ASSIGN_OR_RETURN(const auto unpacked, unpack_state<Root>(state, identifier));
+    return take(*unpacked);
+  };
+  auto restored = restore();
+  if (!restored) return std::move(restored).error().in_chunk(identifier).in_device(path);
+  return {};
+}
+
 /// The FlatBuffer of a state. The same content gives the same bytes. `Native` is the generated object type.
 /// Errors: Internal when it would be larger than any reader accepts.
 template <typename Native>

@@ -28,10 +28,10 @@ std::uint64_t ticks(std::int64_t ns) {
 
 AcpiPm::AcpiPm(std::uint16_t base, IrqLine& sci, PowerControl& power, const Clock& clock)
     : path_(fmt::format("isa0/acpi_pm@{:x}", base)),
-      sci_(sci),
       power_(power),
       clock_(clock),
-      epoch_ns_(clock.monotonic_ns()) {
+      epoch_ns_(clock.monotonic_ns()),
+      sci_(sci) {
   r_.control = kSciEnable;
 }
 
@@ -115,10 +115,7 @@ bool AcpiPm::interrupt_wanted() const {
 }
 
 void AcpiPm::update_irq() {
-  const bool level = interrupt_wanted();
-  if (level == irq_level_) return;
-  irq_level_ = level;
-  sci_.set_level(level);
+  sci_.set(interrupt_wanted());
 }
 
 DeviceEntry AcpiPm::describe() const {
@@ -134,8 +131,7 @@ void AcpiPm::resume() {
   const std::lock_guard lock(mutex_);
   if (!epoch_ns_) epoch_ns_ = clock_.monotonic_ns();
   latch_timer_status();
-  irq_level_ = interrupt_wanted();
-  sci_.set_level(irq_level_);
+  sci_.announce(interrupt_wanted());
 }
 
 Result<ByteVector> AcpiPm::save() const {
@@ -168,22 +164,17 @@ Result<AcpiPm::Registers> AcpiPm::validate(const schema::AcpiPmT& state) {
 }
 
 Result<void> AcpiPm::restore(ByteView bytes) {
-  const auto refuse = [this](Error error) {
-    return std::move(error).in_chunk(schema::AcpiPmIdentifier()).in_device(path_);
+  const auto take = [this](const schema::AcpiPmT& state) -> Result<void> {
+    VMSNAP_ASSIGN_OR_RETURN(const Registers registers, validate(state));
+    const std::lock_guard lock(mutex_);
+    r_ = registers;
+    epoch_count_ = state.pm_timer;
+    epoch_ns_.reset();
+    latched_count_ = epoch_count_;
+    sci_.announce(interrupt_wanted());
+    return {};
   };
-  auto state = unpack_state<schema::AcpiPm>(bytes, schema::AcpiPmIdentifier());
-  if (!state) return refuse(std::move(state).error());
-  auto registers = validate(**state);
-  if (!registers) return refuse(std::move(registers).error());
-
-  const std::lock_guard lock(mutex_);
-  r_ = *registers;
-  epoch_count_ = (*state)->pm_timer;
-  epoch_ns_.reset();
-  latched_count_ = epoch_count_;
-  irq_level_ = interrupt_wanted();
-  sci_.set_level(irq_level_);
-  return {};
+  return restore_state<schema::AcpiPm>(bytes, schema::AcpiPmIdentifier(), path_, take);
 }
 
 }  // namespace vmsnap::vmm

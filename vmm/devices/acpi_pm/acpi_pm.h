@@ -9,6 +9,7 @@
 
 #include "core/device.h"
 #include "core/io_handler.h"
+#include "core/irq_output.h"
 
 namespace vmsnap::schema {
 struct AcpiPmT;
@@ -60,7 +61,6 @@ class AcpiPm final : public Device, public IoHandler {
   void update_irq();
 
   const std::string path_;
-  IrqLine& sci_;
   PowerControl& power_;
   const Clock& clock_;
 
@@ -71,7 +71,7 @@ class AcpiPm final : public Device, public IoHandler {
   std::uint64_t epoch_count_ = 0;
   std::optional<std::int64_t> epoch_ns_;
   std::uint64_t latched_count_ = 0;
-  bool irq_level_ = false;
+  IrqOutput sci_;
 };
 
 }  // namespace vmsnap::vmm

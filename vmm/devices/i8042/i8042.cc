@@ -12,7 +12,7 @@ namespace vmsnap::vmm {
 using namespace i8042;
 
 I8042::I8042(std::uint16_t base, IrqLine& irq, PowerControl& power)
-    : path_(fmt::format("isa0/i8042@{:x}", base)), irq_(irq), power_(power) {
+    : path_(fmt::format("isa0/i8042@{:x}", base)), power_(power), irq_(irq) {
   r_.status = kStatusSystem | kStatusNotInhibited;
   r_.command_byte = kByteSystem | kByteKeyboardInterrupt | kByteAuxiliaryDisabled;
   r_.output_port = kOutputNotReset | kOutputA20;
@@ -47,8 +47,7 @@ std::uint8_t I8042::read_data() {
   r_.output_buffer.pop_front();
   if (r_.output_buffer.empty()) r_.status &= static_cast<std::uint8_t>(~kStatusOfByte);
   // The line drops with every byte taken, so that the next one is a new edge.
-  if (irq_level_) irq_.set_level(false);
-  irq_level_ = false;
+  irq_.set(false);
   update_irq();
   return value;
 }
@@ -169,10 +168,7 @@ bool I8042::interrupt_wanted() const {
 }
 
 void I8042::update_irq() {
-  const bool level = interrupt_wanted();
-  if (level == irq_level_) return;
-  irq_level_ = level;
-  irq_.set_level(level);
+  irq_.set(interrupt_wanted());
 }
 
 }  // namespace vmsnap::vmm

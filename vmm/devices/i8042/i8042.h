@@ -9,6 +9,7 @@
 
 #include "core/device.h"
 #include "core/io_handler.h"
+#include "core/irq_output.h"
 
 namespace vmsnap::schema {
 struct I8042T;
@@ -69,14 +70,13 @@ class I8042 final : public Device {
   void update_irq();
 
   const std::string path_;
-  IrqLine& irq_;
   PowerControl& power_;
   Port data_port_{*this, false};
   Port command_port_{*this, true};
 
   mutable std::mutex mutex_;
   Registers r_;
-  bool irq_level_ = false;  // what irq_ was told last
+  IrqOutput irq_;
 };
 
 }  // namespace vmsnap::vmm

@@ -21,8 +21,7 @@ DeviceEntry I8042::describe() const {
 
 void I8042::resume() {
   const std::lock_guard lock(mutex_);
-  irq_level_ = interrupt_wanted();
-  irq_.set_level(irq_level_);
+  irq_.announce(interrupt_wanted());
 }
 
 Result<ByteVector> I8042::save() const {
@@ -61,19 +60,14 @@ Result<I8042::Registers> I8042::validate(const schema::I8042T& state) {
 }
 
 Result<void> I8042::restore(ByteView bytes) {
-  const auto refuse = [this](Error error) {
-    return std::move(error).in_chunk(schema::I8042Identifier()).in_device(path_);
+  const auto take = [this](const schema::I8042T& state) -> Result<void> {
+    VMSNAP_ASSIGN_OR_RETURN(Registers registers, validate(state));
+    const std::lock_guard lock(mutex_);
+    r_ = std::move(registers);
+    irq_.announce(interrupt_wanted());
+    return {};
   };
-  auto state = unpack_state<schema::I8042>(bytes, schema::I8042Identifier());
-  if (!state) return refuse(std::move(state).error());
-  auto registers = validate(**state);
-  if (!registers) return refuse(std::move(registers).error());
-
-  const std::lock_guard lock(mutex_);
-  r_ = std::move(*registers);
-  irq_level_ = interrupt_wanted();
-  irq_.set_level(irq_level_);
-  return {};
+  return restore_state<schema::I8042>(bytes, schema::I8042Identifier(), path_, take);
 }
 
 }  // namespace vmsnap::vmm

@@ -30,7 +30,8 @@ bool divider_held(const Cmos& cmos) {
 }  // namespace
 
 Mc146818::Mc146818(std::uint16_t base, const Clock& clock, IrqLine* irq)
-    : path_(fmt::format("isa0/rtc@{:x}", base)), clock_(clock), irq_(irq) {
+    : path_(fmt::format("isa0/rtc@{:x}", base)), clock_(clock) {
+  if (irq != nullptr) irq_.emplace(*irq);
   s_.cmos[kRegisterA] = kDivider32768Hz | 0x06;  // 1024 Hz, as a PC's firmware leaves it
   s_.cmos[kRegisterB] = k24Hours;
   s_.cmos[kRegisterD] = kValidRamAndTime;
@@ -187,18 +188,19 @@ void Mc146818::write_control(std::uint8_t index, std::uint8_t value) {
   }
 }
 
+bool Mc146818::interrupt_requested() const {
+  return (register_c(s_) & kInterruptRequest) != 0;
+}
+
 void Mc146818::update_irq() {
-  const bool level = (register_c(s_) & kInterruptRequest) != 0;
-  if (level == irq_level_ || quiesced_ || irq_ == nullptr) return;
-  irq_level_ = level;
-  irq_->set_level(level);
+  if (irq_ && !quiesced_) irq_->set(interrupt_requested());
 }
 
 std::optional<std::int64_t> Mc146818::ns_to_event() const {
   const std::uint8_t enabled = s_.cmos[kRegisterB] & (kPeriodicEnable | kAlarmEnable | kUpdateEnable);
-  if (irq_ == nullptr || quiesced_ || enabled == 0 || !runs(s_) || !s_.epoch_ns) return std::nullopt;
+  if (!irq_ || quiesced_ || enabled == 0 || !runs(s_) || !s_.epoch_ns) return std::nullopt;
   // While a request stands nothing new can come: the guest has to read register C first.
-  if ((register_c(s_) & kInterruptRequest) != 0) return std::nullopt;
+  if (interrupt_requested()) return std::nullopt;
   const std::uint64_t fraction = now(s_, clock_.monotonic_ns()).fraction;
   std::uint64_t event = kNsPerSecond;
   if (const std::uint64_t hz = periodic_hz(s_.cmos[kRegisterA]);
@@ -256,8 +258,7 @@ void Mc146818::resume() {
   quiesced_ = false;
   if (!s_.epoch_ns) s_.epoch_ns = clock_.monotonic_ns();
   settle(s_, clock_.monotonic_ns());
-  irq_level_ = (register_c(s_) & kInterruptRequest) != 0;
-  if (irq_ != nullptr) irq_->set_level(irq_level_);
+  if (irq_) irq_->announce(interrupt_requested());
   schedule();
 }
 
@@ -302,19 +303,14 @@ Result<Mc146818::State> Mc146818::validate(const schema::Mc146818T& state) {
 }
 
 Result<void> Mc146818::restore(ByteView bytes) {
-  const auto refuse = [this](Error error) {
-    return std::move(error).in_chunk(schema::Mc146818Identifier()).in_device(path_);
+  const auto take = [this](const schema::Mc146818T& state) -> Result<void> {
+    VMSNAP_ASSIGN_OR_RETURN(const State valid, validate(state));
+    const std::lock_guard lock(mutex_);
+    s_ = valid;
+    if (irq_) irq_->announce(interrupt_requested());
+    return {};
   };
-  auto state = unpack_state<schema::Mc146818>(bytes, schema::Mc146818Identifier());
-  if (!state) return refuse(std::move(state).error());
-  auto valid = validate(**state);
-  if (!valid) return refuse(std::move(valid).error());
-
-  const std::lock_guard lock(mutex_);
-  s_ = *valid;
-  irq_level_ = (register_c(s_) & kInterruptRequest) != 0;
-  if (irq_ != nullptr) irq_->set_level(irq_level_);
-  return {};
+  return restore_state<schema::Mc146818>(bytes, schema::Mc146818Identifier(), path_, take);
 }
 
 }  // namespace vmsnap::vmm

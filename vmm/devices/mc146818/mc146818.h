@@ -11,6 +11,7 @@
 
 #include "core/device.h"
 #include "core/io_handler.h"
+#include "core/irq_output.h"
 #include "devices/mc146818/mc146818_time.h"
 
 namespace vmsnap::schema {
@@ -72,6 +73,7 @@ class Mc146818 final : public Device, public IoHandler {
   [[nodiscard]] std::uint8_t read_cmos();
   void write_cmos(std::uint8_t value);
   void write_control(std::uint8_t index, std::uint8_t value);
+  [[nodiscard]] bool interrupt_requested() const;
   void update_irq();
   /// Has the thread look at what comes next, and starts it when there is something for the first time.
   void schedule();
@@ -82,11 +84,10 @@ class Mc146818 final : public Device, public IoHandler {
 
   const std::string path_;
   const Clock& clock_;
-  IrqLine* const irq_;
 
   mutable std::mutex mutex_;
   State s_;
-  bool irq_level_ = false;  // what irq_ was told last
+  std::optional<IrqOutput> irq_;
   bool quiesced_ = false;
   bool stop_ = false;
   std::condition_variable wake_;

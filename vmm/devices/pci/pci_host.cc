@@ -105,22 +105,18 @@ Result<ByteVector> PciHost::save() const {
 }
 
 Result<void> PciHost::restore(ByteView bytes) {
-  const auto refuse = [](Error error) {
-    return std::move(error).in_chunk(schema::PciHostIdentifier()).in_device(pci_path({0, 0}));
+  const auto take = [this](const schema::PciHostT& state) -> Result<void> {
+    if ((state.config_address & ~kAddressBits) != 0) {
+      return corrupt_field("config_address",
+                           fmt::format("{:#010x} has bits set that always read as 0", state.config_address));
+    }
+    const std::lock_guard lock(mutex_);
+    VMSNAP_ASSIGN_OR_RETURN(PciFunction::Restored function, bridge_.validate(*state.function));
+    config_address_ = state.config_address;
+    bridge_.assign(std::move(function));
+    return {};
   };
-  auto state = unpack_state<schema::PciHost>(bytes, schema::PciHostIdentifier());
-  if (!state) return refuse(std::move(state).error());
-  if (((*state)->config_address & ~kAddressBits) != 0) {
-    return refuse(corrupt_field("config_address", fmt::format("{:#010x} has bits set that always read as 0",
-                                                              (*state)->config_address)));
-  }
-  const std::lock_guard lock(mutex_);
-  auto function = bridge_.validate(*(*state)->function);
-  if (!function) return refuse(std::move(function).error());
-
-  config_address_ = (*state)->config_address;
-  bridge_.assign(std::move(*function));
-  return {};
+  return restore_state<schema::PciHost>(bytes, schema::PciHostIdentifier(), pci_path({0, 0}), take);
 }
 
 }  // namespace vmsnap::vmm

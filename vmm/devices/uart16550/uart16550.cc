@@ -13,7 +13,7 @@ namespace vmsnap::vmm {
 using namespace uart16550;
 
 Uart16550::Uart16550(std::uint16_t base, IrqLine& irq, CharacterSink& sink)
-    : path_(fmt::format("isa0/uart@{:x}", base)), irq_(irq), sink_(sink) {
+    : path_(fmt::format("isa0/uart@{:x}", base)), sink_(sink), irq_(irq) {
   r_.lsr = kLsrTransmitterEmpty;
   r_.msr = kMsrLinesOfAConnectedPeer;
 }
@@ -221,10 +221,7 @@ bool Uart16550::interrupt_wanted() const {
 }
 
 void Uart16550::update_irq() {
-  const bool level = interrupt_wanted();
-  if (level == irq_level_) return;
-  irq_level_ = level;
-  irq_.set_level(level);
+  irq_.set(interrupt_wanted());
 }
 
 }  // namespace vmsnap::vmm

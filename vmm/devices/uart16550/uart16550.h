@@ -10,6 +10,7 @@
 
 #include "core/device.h"
 #include "core/io_handler.h"
+#include "core/irq_output.h"
 
 namespace vmsnap::schema {
 struct Uart16550T;
@@ -83,12 +84,11 @@ class Uart16550 final : public Device, public IoHandler {
   [[nodiscard]] bool interrupt_wanted() const;
 
   const std::string path_;
-  IrqLine& irq_;
   CharacterSink& sink_;
 
   mutable std::mutex mutex_;
   Registers r_;
-  bool irq_level_ = false;      // what irq_ was told last
+  IrqOutput irq_;
   bool input_refused_ = false;  // the far end waits for input_wanted()
 };
 

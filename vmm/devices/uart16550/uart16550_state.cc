@@ -23,8 +23,7 @@ void Uart16550::resume() {
   bool tell = false;
   {
     const std::lock_guard lock(mutex_);
-    irq_level_ = interrupt_wanted();
-    irq_.set_level(irq_level_);
+    irq_.announce(interrupt_wanted());
     tell = input_refused_ && r_.receive_fifo.size() < capacity();
     if (tell) input_refused_ = false;
   }
@@ -78,19 +77,14 @@ Result<Uart16550::Registers> Uart16550::validate(const schema::Uart16550T& state
 }
 
 Result<void> Uart16550::restore(ByteView bytes) {
-  const auto refuse = [this](Error error) {
-    return std::move(error).in_chunk(schema::Uart16550Identifier()).in_device(path_);
+  const auto take = [this](const schema::Uart16550T& state) -> Result<void> {
+    VMSNAP_ASSIGN_OR_RETURN(Registers registers, validate(state));
+    const std::lock_guard lock(mutex_);
+    r_ = std::move(registers);
+    irq_.announce(interrupt_wanted());
+    return {};
   };
-  auto state = unpack_state<schema::Uart16550>(bytes, schema::Uart16550Identifier());
-  if (!state) return refuse(std::move(state).error());
-  auto registers = validate(**state);
-  if (!registers) return refuse(std::move(registers).error());
-
-  const std::lock_guard lock(mutex_);
-  r_ = std::move(*registers);
-  irq_level_ = interrupt_wanted();
-  irq_.set_level(irq_level_);
-  return {};
+  return restore_state<schema::Uart16550>(bytes, schema::Uart16550Identifier(), path_, take);
 }
 
 }  // namespace vmsnap::vmm

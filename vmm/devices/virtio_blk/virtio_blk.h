@@ -93,6 +93,7 @@ class VirtioBlk final : public Device, private VirtioModel {
   [[nodiscard]] bool in_range(std::uint64_t sector, std::uint64_t bytes) const;
 
   [[nodiscard]] Result<void> validate_config(const schema::VirtioBlkT& state) const;
+  void assign_config(const schema::VirtioBlkT& state);
 
   const Options options_;
   const std::string path_;

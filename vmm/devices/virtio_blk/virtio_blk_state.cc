@@ -107,19 +107,19 @@ Result<void> VirtioBlk::validate_config(const schema::VirtioBlkT& state) const {
 }
 
 Result<void> VirtioBlk::restore(ByteView bytes) {
-  const auto refuse = [this](Error error) {
-    return std::move(error).in_chunk(schema::VirtioBlkIdentifier()).in_device(path_);
+  const auto take = [this](const schema::VirtioBlkT& state) -> Result<void> {
+    VMSNAP_ASSIGN_OR_RETURN(VirtioPci::Restored transport, transport_.validate(*state.pci, *state.virtio));
+    VMSNAP_RETURN_IF_ERROR(validate_config(state));
+    // Nothing is processed before resume(): guest memory may not be there yet.
+    worker_->park();
+    transport_.assign(std::move(transport));
+    assign_config(state);
+    return {};
   };
-  auto unpacked = unpack_state<schema::VirtioBlk>(bytes, schema::VirtioBlkIdentifier());
-  if (!unpacked) return refuse(std::move(unpacked).error());
-  const schema::VirtioBlkT& state = **unpacked;
-  auto transport = transport_.validate(*state.pci, *state.virtio);
-  if (!transport) return refuse(std::move(transport).error());
-  if (auto valid = validate_config(state); !valid) return refuse(std::move(valid).error());
+  return restore_state<schema::VirtioBlk>(bytes, schema::VirtioBlkIdentifier(), path_, take);
+}
 
-  // Nothing is processed before resume(): guest memory may not be there yet.
-  worker_->park();
-  transport_.assign(std::move(*transport));
+void VirtioBlk::assign_config(const schema::VirtioBlkT& state) {
   config_.capacity = state.config->capacity;
   config_.size_max = state.config->size_max;
   config_.seg_max = state.config->seg_max;
@@ -131,7 +131,6 @@ Result<void> VirtioBlk::restore(ByteView bytes) {
   config_.writeback = state.config->writeback;
   config_.num_queues = state.config->num_queues;
   serial_ = state.serial;
-  return {};
 }
 
 }  // namespace vmsnap::vmm
