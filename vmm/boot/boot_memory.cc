@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 namespace vmsnap::vmm::boot {
 namespace {
@@ -96,6 +97,25 @@ Result<void> put_command_line(const GuestMemory& memory, std::string_view comman
   ByteVector bytes(command_line.size() + 1);
   std::copy_n(as_byte_view(command_line).begin(), command_line.size(), bytes.begin());
   return put(memory, kCommandLine, bytes, "the kernel command line");
+}
+
+Result<void> put_flat_segments(const GuestMemory& memory, BootState& state) {
+  const bool is_64bit = state.mode == BootMode::kLong64;
+  std::array<std::byte, 32> gdt{};
+  store_le<std::uint64_t>(gdt, 0x10, is_64bit ? 0x00af9b000000ffff : 0x00cf9b000000ffff);
+  store_le<std::uint64_t>(gdt, 0x18, 0x00cf93000000ffff);
+  state.gdt_base = kGdt;
+  state.gdt_limit = gdt.size() - 1;
+  state.code = {.selector = 0x10,
+                .limit = 0xffffffff,
+                .type = 0xb,
+                .is_64bit = is_64bit,
+                .default_32bit = !is_64bit,
+                .page_granularity = true};
+  state.data = {
+      .selector = 0x18, .limit = 0xffffffff, .type = 0x3, .default_32bit = true, .page_granularity = true};
+  state.task = {.limit = 0x67, .type = 0xb, .code_or_data = false};
+  return put(memory, kGdt, gdt, "the segment descriptors");
 }
 
 Result<Initrd> put_initrd(const GuestMemory& memory, const File& file, std::uint64_t floor,

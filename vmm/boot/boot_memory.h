@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What both boot protocols share: where the boot code puts its structures in guest memory, the memory map
-// told to the guest, and how files and the command line get there. Internal to boot/.
+// told to the guest, the segments it starts with, and how files and the command line get there. Internal to
+// boot/.
 //
 // None of these functions is thread-safe against a running guest: they work before any vCPU has run.
 #pragma once
@@ -14,6 +15,7 @@
 #include "base/file.h"
 #include "base/gpa.h"
 #include "base/result.h"
+#include "boot/boot_state.h"
 #include "boot/platform.h"
 #include "core/guest_memory.h"
 
@@ -66,6 +68,11 @@ struct MemoryRange {
 /// bytes without terminator. Errors: Usage when it is longer or contains a zero byte.
 [[nodiscard]] Result<void> put_command_line(const GuestMemory& memory, std::string_view command_line,
                                             std::uint64_t kernel_limit);
+
+/// Writes segment descriptors at kGdt and fills in what `state` says of segments, for code as wide as
+/// `state.mode`: flat, with the selectors that both protocols ask for, 0x10 for code and 0x18 for data.
+/// Errors: as put().
+[[nodiscard]] Result<void> put_flat_segments(const GuestMemory& memory, BootState& state);
 
 struct Initrd {
   Gpa address;

@@ -114,14 +114,8 @@ Result<void> put_page_tables(const GuestMemory& memory) {
   return put(memory, kPageDirectories, directories, "the page tables");
 }
 
-// The protocol fixes the selectors: 0x10 for code, 0x18 for data, both flat.
 Result<BootState> long_mode_state(const GuestMemory& memory, std::uint64_t entry) {
   VMSNAP_RETURN_IF_ERROR(put_page_tables(memory));
-  std::array<std::byte, 32> gdt{};
-  store_le<std::uint64_t>(gdt, 0x10, 0x00af9b000000ffff);
-  store_le<std::uint64_t>(gdt, 0x18, 0x00cf93000000ffff);
-  VMSNAP_RETURN_IF_ERROR(put(memory, kGdt, gdt, "the segment descriptors"));
-
   BootState state;
   state.mode = BootMode::kLong64;
   state.rip = entry;
@@ -131,13 +125,7 @@ Result<BootState> long_mode_state(const GuestMemory& memory, std::uint64_t entry
   state.cr3 = kPageMapLevel4.value();
   state.cr4 = 0x20;    // PAE
   state.efer = 0x500;  // LMA, LME
-  state.gdt_base = kGdt;
-  state.gdt_limit = gdt.size() - 1;
-  state.code = {
-      .selector = 0x10, .limit = 0xffffffff, .type = 0xb, .is_64bit = true, .page_granularity = true};
-  state.data = {
-      .selector = 0x18, .limit = 0xffffffff, .type = 0x3, .default_32bit = true, .page_granularity = true};
-  state.task = {.limit = 0x67, .type = 0xb, .code_or_data = false};
+  VMSNAP_RETURN_IF_ERROR(put_flat_segments(memory, state));
   return state;
 }
 

@@ -158,23 +158,13 @@ ByteVector build_memory_map(const std::vector<MemoryRange>& ranges) {
 
 // The state that PVH demands: flat 32-bit segments, paging off.
 Result<BootState> protected_mode_state(const GuestMemory& memory, std::uint32_t entry) {
-  std::array<std::byte, 32> gdt{};
-  store_le<std::uint64_t>(gdt, 0x10, 0x00cf9b000000ffff);
-  store_le<std::uint64_t>(gdt, 0x18, 0x00cf93000000ffff);
-  VMSNAP_RETURN_IF_ERROR(put(memory, kGdt, gdt, "the segment descriptors"));
   BootState state;
   state.mode = BootMode::kProtected32;
   state.rip = entry;
   state.rsp = kStackTop.value();
   state.rbx = kPvhStartInfo.value();
   state.cr0 = 0x11;  // ET, PE
-  state.gdt_base = kGdt;
-  state.gdt_limit = gdt.size() - 1;
-  state.code = {
-      .selector = 0x10, .limit = 0xffffffff, .type = 0xb, .default_32bit = true, .page_granularity = true};
-  state.data = {
-      .selector = 0x18, .limit = 0xffffffff, .type = 0x3, .default_32bit = true, .page_granularity = true};
-  state.task = {.limit = 0x67, .type = 0xb, .code_or_data = false};
+  VMSNAP_RETURN_IF_ERROR(put_flat_segments(memory, state));
   return state;
 }
 

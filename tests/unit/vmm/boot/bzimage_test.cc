@@ -32,22 +32,6 @@ TEST(BzImage, StartsInLongModeAtTheEntryOfTheKernelAtItsPreferredAddress) {
   EXPECT_EQ(state->data.selector, 0x18);
 }
 
-TEST(BzImage, TheSegmentRegistersSayWhatTheDescriptorsInMemorySay) {
-  const GuestMemory memory = memory_of(64 * kMiB);
-  const auto state = boot_image(memory, bzimage_of(kPayload));
-  ASSERT_TRUE(state);
-  for (const BootSegment& segment : {state->code, state->data}) {
-    ASSERT_LE(segment.selector + 7, state->gdt_limit);
-    const auto descriptor = value_at<std::uint64_t>(memory, state->gdt_base.value() + segment.selector);
-    EXPECT_EQ((descriptor >> 40) & 0xf, segment.type);
-    EXPECT_EQ((descriptor >> 44) & 1, segment.code_or_data ? 1u : 0u);
-    EXPECT_EQ((descriptor >> 47) & 1, 1u);
-    EXPECT_EQ((descriptor >> 53) & 1, segment.is_64bit ? 1u : 0u);
-    EXPECT_EQ((descriptor >> 54) & 1, segment.default_32bit ? 1u : 0u);
-    EXPECT_EQ((descriptor >> 55) & 1, segment.page_granularity ? 1u : 0u);
-  }
-}
-
 TEST(BzImage, TheFirstFourGiBAreMappedToThemselves) {
   const GuestMemory memory = memory_of(64 * kMiB);
   const auto state = boot_image(memory, bzimage_of(kPayload));
