@@ -2,6 +2,10 @@
 // The part of Machine that makes snapshots.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cassert>
+#include <vector>
+
 #include "format/chunk_type.h"
 #include "kvm/state_codec.h"
 #include "machine/machine.h"
@@ -10,31 +14,36 @@
 namespace vmsnap::vmm {
 namespace {
 
-constexpr ChunkVersion kVersion{1, 0};
-
 /// Collects devices and their states in step.
 class ContentsBuilder {
  public:
-  explicit ContentsBuilder(SnapshotContents& contents) : contents_(contents) {}
+  /// Both must outlive it.
+  ContentsBuilder(SnapshotContents& contents, const std::vector<ChunkType>& types)
+      : contents_(contents), types_(types) {}
 
   void add(DeviceEntry entry, ByteVector state) {
     entry.instance = static_cast<std::uint32_t>(contents_.manifest.devices.size());
     contents_.manifest.devices.push_back(std::move(entry));
     contents_.device_states.push_back(std::move(state));
   }
-  /// For what lives inside KVM. `state` is the result of a pack function.
+  /// For what lives inside KVM. `state` is the result of a pack function, in the version of the schemas that
+  /// this program is built with.
   [[nodiscard]] Result<void> add(std::string_view type, std::string path, Result<ByteVector> state) {
     if (!state) return std::move(state).error().in_device(path);
+    const auto known =
+        std::find_if(types_.begin(), types_.end(), [&](const ChunkType& t) { return t.name == type; });
+    assert(known != types_.end());
     DeviceEntry entry;
     entry.type = type;
     entry.path = std::move(path);
-    entry.version = entry.readable_since = kVersion;
+    entry.version = entry.readable_since = known->version;
     add(std::move(entry), std::move(*state));
     return {};
   }
 
  private:
   SnapshotContents& contents_;
+  const std::vector<ChunkType>& types_;
 };
 
 }  // namespace
@@ -71,7 +80,8 @@ Result<SnapshotSummary> Machine::write(const std::string& path) {
   contents.manifest.vcpu_count = config_.vcpu_count;
   contents.memory_map = memory_.map();
 
-  ContentsBuilder builder(contents);
+  const std::vector<ChunkType> types = device_chunk_types();
+  ContentsBuilder builder(contents, types);
   VMSNAP_RETURN_IF_ERROR(builder.add("cpu_profile", "cpus", pack_cpu_profile(profile_)));
   for (const VcpuState& vcpu : kvm.vcpus) {
     const std::string cpu = fmt::format("cpu{}", vcpu.cpu.index);
@@ -94,7 +104,6 @@ Result<SnapshotSummary> Machine::write(const std::string& path) {
   for (const MemorySegment& segment : contents.memory_map.segments) {
     contents.segments.push_back({memory_.segment(segment.id), memory_.is_anonymous()});
   }
-  const std::vector<ChunkType> types = device_chunk_types();
   return write_snapshot(path, contents, types);
 }
 
