@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs every test and ends with one line: N passed, N failed, N skipped.
 
-Three groups: the meson tests of the plain build, the same tests under ASan and UBSan, and the guest tests.
-The cases of the first two are counted from the JUnit files that meson writes, those of the guest tests from
-the JSON lines that tests/lab/guest/run_guest_tests.py prints. Every failed case is named, every skipped one
-too, with its reason.
+Four groups: the meson tests of the plain build, the same tests under ASan and UBSan, the tests of the lab, and
+the guest tests. The cases of the first two are counted from the JUnit files that meson writes, those of the
+others from the JSON lines that tests/lab/lab_test and tests/lab/guest/run_guest_tests.py print. Every failed
+case is named, every skipped one too, with its reason.
 """
 
 import json
@@ -65,23 +65,23 @@ def run_meson_tests(tally, label, directory, environment):
         tally.add(f'{label}: meson test', 'failed', f'meson test exited with {result.returncode}')
 
 
-def run_guest_tests(tally):
-    print('== guests', flush=True)
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / 'tests' / 'lab' / 'guest' / 'run_guest_tests.py')],
-        stdout=subprocess.PIPE, text=True)
+def run_lab_tests(tally, label, script, *arguments):
+    """Runs a script of tests/lab that prints a JSON line for each case."""
+    print(f'== {label}', flush=True)
+    process = subprocess.Popen([sys.executable, str(ROOT / 'tests' / 'lab' / script), *arguments],
+                               stdout=subprocess.PIPE, text=True)
     count = 0
     for line in process.stdout:
         if line.startswith('{'):
             case = json.loads(line)
-            tally.add(f"guests: {case['name']}", case['outcome'], case.get('reason', ''))
+            tally.add(f"{label}: {case['name']}", case['outcome'], case.get('reason', ''))
             count += 1
             print(f"{case['outcome']}: {case['name']} ({case.get('seconds', 0):.0f} s) {case.get('reason', '')}",
                   flush=True)
         else:
             print(line, end='', flush=True)
     if process.wait() != 0 or count == 0:
-        tally.add('guests: run_guest_tests.py', 'failed', f'it exited with {process.returncode} after {count} cases')
+        tally.add(f'{label}: {script}', 'failed', f'it exited with {process.returncode} after {count} cases')
 
 
 def main():
@@ -91,7 +91,8 @@ def main():
         'ASAN_OPTIONS': 'detect_stack_use_after_return=1:allocator_may_return_null=1',
         'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1',
     })
-    run_guest_tests(tally)
+    run_lab_tests(tally, 'lab', 'lab_test', '--json')
+    run_lab_tests(tally, 'guests', 'guest/run_guest_tests.py')
 
     for name, reason in tally.skipped:
         print(f'SKIPPED {name}: {reason}')
