@@ -87,7 +87,8 @@ void write_flat(benchmark::State& state) {
     AtomicFile file = fresh_file(state);
     FileHeader header;
     header.body_align_shift = 21;
-    auto writer = ChunkWriter::begin(file.file(), header);
+    FileSink sink(file.file());
+    auto writer = ChunkWriter::begin(sink, header);
     if (!writer) state.SkipWithError("begin failed");
     const auto ram = write_flat_ram(*writer, 1, 0, {guest_like_memory().bytes(), true});
     if (!ram) state.SkipWithError(ram.error().to_string().c_str());
@@ -126,7 +127,8 @@ void restore_by_read(benchmark::State& state) {
     auto reader = SnapshotReader::open(target());
     const auto memory = Mapping::anonymous(kRamSize);
     ::madvise(memory->data(), memory->size(), MADV_HUGEPAGE);
-    if (!reader->container().file().read_at(reader->segment_chunk(0).body_offset(), memory->bytes())) {
+    if (!reader->container().file().read_at(reader->segment_chunks(0).front()->body_offset(),
+                                            memory->bytes())) {
       state.SkipWithError("read failed");
     }
   }
@@ -137,8 +139,13 @@ void restore_by_map(benchmark::State& state, bool verify) {
   const RestoreSource source;
   for (auto _ : state) {
     auto reader = SnapshotReader::open(target());
-    const auto memory = reader->map_segment(0);
-    if (!memory || (verify && !reader->verify_segment(0, memory->bytes(), 2)))
+    const auto segment = reader->segment(0);
+    if (!segment) {
+      state.SkipWithError(segment.error().to_string().c_str());
+      break;
+    }
+    const auto memory = segment->map();
+    if (!memory || (verify && !verify_segment(*segment, memory->bytes(), {2})))
       state.SkipWithError("restore failed");
   }
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(kRamSize));

@@ -29,13 +29,29 @@ Result<Mapping> Mapping::anonymous(std::size_t size) {
   return Mapping(static_cast<std::byte*>(data), size);
 }
 
-Result<Mapping> Mapping::private_copy(const File& file, std::uint64_t offset, std::size_t size) {
-  void* data = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.fd(),
+namespace {
+
+Result<std::byte*> map_private(std::byte* place, const File& file, std::uint64_t offset, std::size_t size) {
+  void* data = ::mmap(place, size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_NORESERVE | (place != nullptr ? MAP_FIXED : 0), file.fd(),
                       static_cast<off_t>(offset));
   if (data == MAP_FAILED) {
     return io_error(fmt::format("cannot map {} bytes", size), errno).in_file(file.name()).at_offset(offset);
   }
-  return Mapping(static_cast<std::byte*>(data), size);
+  return static_cast<std::byte*>(data);
+}
+
+}  // namespace
+
+Result<Mapping> Mapping::private_copy(const File& file, std::uint64_t offset, std::size_t size) {
+  VMSNAP_ASSIGN_OR_RETURN(std::byte * data, map_private(nullptr, file, offset, size));
+  return Mapping(data, size);
+}
+
+Result<void> Mapping::overlay(std::size_t offset, const File& file, std::uint64_t file_offset,
+                              std::size_t size) {
+  VMSNAP_RETURN_IF_ERROR(map_private(data_ + offset, file, file_offset, size));
+  return {};
 }
 
 }  // namespace vmsnap

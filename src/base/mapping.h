@@ -30,6 +30,11 @@ class Mapping {
   /// Errors: Io.
   [[nodiscard]] static Result<Mapping> private_copy(const File& file, std::uint64_t offset, std::size_t size);
 
+  /// Puts `size` bytes of `file` from `file_offset` in place of the bytes from `offset`, as private_copy()
+  /// maps them. All numbers are multiples of the page size, and the range is inside the mapping. Errors: Io.
+  [[nodiscard]] Result<void> overlay(std::size_t offset, const File& file, std::uint64_t file_offset,
+                                     std::size_t size);
+
   [[nodiscard]] std::byte* data() const { return data_; }
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] MutableByteView bytes() const { return {data_, size_}; }

@@ -85,31 +85,46 @@ std::optional<std::string> wrong_role(const ChunkHeader& header) {
   return std::nullopt;
 }
 
+/// The alignment of a chunk's body; of foreign chunks, the least there is.
+std::uint64_t body_alignment(const ChunkHeader& header, const FileHeader& file_header) {
+  if (header.type == kChunkFlatRam) return std::uint64_t{1} << file_header.body_align_shift;
+  if (header.type == kChunkExtentRam && header.codec() == kCodecNone) return kPageSize;
+  return kChunkAlignment;
+}
+
 /// What the header alone tells about meta, gap and body of the container's own chunks.
 std::optional<std::string> wrong_geometry(const ChunkRecord& chunk, const FileHeader& file_header) {
   const ChunkHeader& header = chunk.header;
+  const bool ours = is_container_chunk(header.type);
   if (header.body_size > 0) {
-    const bool ram = header.type == kChunkFlatRam;
-    const std::uint64_t alignment = ram ? std::uint64_t{1} << file_header.body_align_shift : kChunkAlignment;
+    const std::uint64_t alignment = body_alignment(header, file_header);
     if (chunk.body_offset() % alignment != 0)
       return fmt::format("the body does not begin at a multiple of {}", alignment);
-    const bool alignment_known = ram || header.type == kChunkSchema;
-    if (alignment_known && header.gap >= alignment) {
+    if (ours && header.gap >= alignment) {
       return fmt::format("the gap of {} bytes is larger than the alignment of {} asks for", header.gap,
                          alignment);
     }
   }
-  if (!is_container_chunk(header.type)) return std::nullopt;
-  const bool wants_body = header.type == kChunkSchema || header.type == kChunkFlatRam;
-  if (wants_body != (header.body_size > 0)) {
-    return wants_body ? "a chunk of this type has a body, this one has none"
-                      : "a chunk of this type has no body";
+  if (!ours) return std::nullopt;
+  const bool may_have_body = header.type == kChunkSchema || is_ram_chunk(header.type);
+  // Of the extents encoding, a batch of zero pages has no body.
+  const bool must_have_body = may_have_body && header.type != kChunkExtentRam;
+  if (header.body_size > 0 ? !may_have_body : must_have_body) {
+    return must_have_body ? "a chunk of this type has a body, this one has none"
+                          : "a chunk of this type has no body";
   }
-  if (header.has_leaves() != (header.type == kChunkFlatRam))
-    return "RAMF chunks, and no others of ours, have leaves";
+  if (header.has_leaves() != (is_ram_chunk(header.type) && header.body_size > 0))
+    return "RAM chunks with a body, and no others of ours, have leaves";
   if (header.type == kChunkSchema && header.body_size > kMaxSchemaSize) {
     return fmt::format("the schema of {} bytes is larger than the 1 MiB that the format allows",
                        header.body_size);
+  }
+  if (header.type == kChunkExtentRam && !file_header.has_incompatible(kFeatureRamExtents)) {
+    return "the file header does not announce the feature \"ram-extents\" that the chunk belongs to";
+  }
+  if (header.type == kChunkExtentRam && header.codec() == kCodecLz4 &&
+      !file_header.has_incompatible(kFeatureLz4)) {
+    return "the file header does not announce the feature \"lz4\" that the chunk uses";
   }
   return std::nullopt;
 }

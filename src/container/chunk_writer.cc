@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <limits>
 
 #include "base/checked.h"
@@ -11,15 +12,20 @@
 
 namespace vmsnap {
 
-ChunkWriter::ChunkWriter(const File& file, FileHeader header)
-    : file_(&file),
-      header_(std::move(header)),
-      seed_(header_.hash_seed()),
-      position_(header_.encoded_size()) {}
+namespace {
 
-Result<ChunkWriter> ChunkWriter::begin(const File& file, const FileHeader& header) {
-  ChunkWriter writer(file, header);
-  VMSNAP_RETURN_IF_ERROR(file.write_at(0, encode(header)));
+Error too_large() {
+  return {ErrorKind::kLimitExceeded, "the file would become too large"};
+}
+
+}  // namespace
+
+ChunkWriter::ChunkWriter(Sink& sink, FileHeader header)
+    : sink_(&sink), header_(std::move(header)), seed_(header_.hash_seed()) {}
+
+Result<ChunkWriter> ChunkWriter::begin(Sink& sink, const FileHeader& header) {
+  ChunkWriter writer(sink, header);
+  VMSNAP_RETURN_IF_ERROR(sink.write(encode(header)));
   return writer;
 }
 
@@ -55,69 +61,97 @@ Result<ChunkHeader> ChunkWriter::next_header(const ChunkSpec& spec, std::size_t 
   return header;
 }
 
-Result<void> ChunkWriter::write_head(const ChunkHeader& header, std::uint64_t offset, ByteView meta,
-                                     std::uint64_t end) {
-  const EncodedChunkHeader encoded = encode(header, seed_, offset);
-  // One write for the head and, when there is no body, for the padding behind it.
-  ByteVector bytes(encoded.begin(), encoded.end());
-  bytes.insert(bytes.end(), meta.begin(), meta.end());
-  if (header.body_size == 0) bytes.resize(end - offset);
-  VMSNAP_RETURN_IF_ERROR(file_->write_at(offset, bytes));
+void ChunkWriter::record(const ChunkHeader& header, const EncodedChunkHeader& encoded, std::uint64_t offset,
+                         std::uint64_t end, ByteView meta) {
   index_.push_back({offset, end - offset, chunk_digest(encoded, meta), header.type, header.instance,
                     header.schema_id, header.flags});
-  position_ = end;
-  return {};
+}
+
+Result<std::uint64_t> ChunkWriter::place_body(ChunkHeader& header, std::uint64_t size,
+                                              std::uint64_t alignment) const {
+  const std::uint64_t meta_end = sink_->position() + kChunkHeaderSize + header.meta_size;
+  const auto body_offset = checked_align_up(meta_end, alignment);
+  if (size == 0 || !body_offset || alignment < kChunkAlignment ||
+      alignment > std::uint64_t{1} << kMaxBodyAlignShift) {
+    return Error(ErrorKind::kUsage, "the size or the alignment of the body is impossible")
+        .in_chunk(chunk_name(header.type, header.sequence));
+  }
+  header.gap = static_cast<std::uint32_t>(*body_offset - meta_end);
+  header.body_size = size;
+  const auto end = chunk_end(header, sink_->position());
+  if (!end || *end > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+    return too_large().in_chunk(chunk_name(header.type, header.sequence));
+  }
+  return *end;
 }
 
 Result<void> ChunkWriter::append(const ChunkSpec& spec, ByteView meta, ByteView body) {
-  if (!body.empty()) {
-    if (meta.size() > kMaxMetaSize) return next_header(spec, meta.size()).error();
-    VMSNAP_ASSIGN_OR_RETURN(
-        const ChunkReservation reservation,
-        reserve(spec, static_cast<std::uint32_t>(meta.size()), body.size(), kChunkAlignment));
-    // Gap and padding stay unwritten: the next chunk grows the file past them, and they read as zero.
-    VMSNAP_RETURN_IF_ERROR(file_->write_at(reservation.body_offset, body));
-    return commit(reservation, meta, xxh3_64(body));
-  }
+  if (!body.empty()) return append(spec, meta, ChunkBody{{&body, 1}, kChunkAlignment, xxh3_64(body)});
   VMSNAP_ASSIGN_OR_RETURN(ChunkHeader header, next_header(spec, meta.size()));
   header.meta_hash = xxh3_64(meta);
   header.body_hash = xxh3_64({});
-  const auto end = chunk_end(header, position_);
-  if (!end) return Error(ErrorKind::kLimitExceeded, "the file would become too large");
-  return write_head(header, position_, meta, *end);
+  const std::uint64_t offset = sink_->position();
+  const auto end = chunk_end(header, offset);
+  if (!end) return too_large();
+  const EncodedChunkHeader encoded = encode(header, seed_, offset);
+  static constexpr std::array<std::byte, kChunkAlignment> kPad{};
+  const std::array<ByteView, 3> pieces = {
+      encoded, meta, ByteView(kPad).first(*end - offset - kChunkHeaderSize - meta.size())};
+  VMSNAP_RETURN_IF_ERROR(sink_->write(pieces));
+  record(header, encoded, offset, *end, meta);
+  return {};
+}
+
+Result<void> ChunkWriter::append(const ChunkSpec& spec, ByteView meta, const ChunkBody& body) {
+  VMSNAP_ASSIGN_OR_RETURN(ChunkHeader header, next_header(spec, meta.size()));
+  std::uint64_t body_size = 0;
+  for (const ByteView piece : body.pieces) body_size += piece.size();
+  VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t end, place_body(header, body_size, body.alignment));
+  header.meta_hash = xxh3_64(meta);
+  header.body_hash = body.hash;
+  const std::uint64_t offset = sink_->position();
+  const EncodedChunkHeader encoded = encode(header, seed_, offset);
+  const std::array<ByteView, 2> head = {encoded, meta};
+  VMSNAP_RETURN_IF_ERROR(sink_->write(head));
+  VMSNAP_RETURN_IF_ERROR(sink_->skip(header.gap));
+  VMSNAP_RETURN_IF_ERROR(sink_->write(body.pieces));
+  VMSNAP_RETURN_IF_ERROR(sink_->skip(end - sink_->position()));
+  record(header, encoded, offset, end, meta);
+  return {};
 }
 
 Result<ChunkReservation> ChunkWriter::reserve(const ChunkSpec& spec, std::uint32_t meta_size,
                                               std::uint64_t body_size, std::uint64_t alignment) {
   VMSNAP_ASSIGN_OR_RETURN(ChunkHeader header, next_header(spec, meta_size));
-  const std::uint64_t meta_end = position_ + kChunkHeaderSize + meta_size;
-  const auto body_offset = checked_align_up(meta_end, alignment);
-  if (body_size == 0 || !body_offset || alignment > std::uint64_t{1} << kMaxBodyAlignShift) {
-    return Error(ErrorKind::kUsage, "the size or the alignment of the body is impossible")
-        .in_chunk(chunk_name(spec.type, header.sequence));
+  if (sink_->seekable() == nullptr) {
+    return Error(ErrorKind::kUsage,
+                 "flat memory can only be written to a file; choose the encoding \"extents\" for streams")
+        .in_file(sink_->name());
   }
-  header.gap = static_cast<std::uint32_t>(*body_offset - meta_end);
-  header.body_size = body_size;
-  if (const auto end = chunk_end(header, position_);
-      !end || *end > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
-    return Error(ErrorKind::kLimitExceeded, "the file would become too large")
-        .in_chunk(chunk_name(spec.type, header.sequence));
-  }
+  VMSNAP_RETURN_IF_ERROR(place_body(header, body_size, alignment));
   reserved_ = true;
-  return ChunkReservation{header, position_, *body_offset};
+  const std::uint64_t offset = sink_->position();
+  return ChunkReservation{header, offset, offset + kChunkHeaderSize + meta_size + header.gap};
 }
 
 Result<void> ChunkWriter::commit(const ChunkReservation& reservation, ByteView meta,
                                  std::uint64_t body_hash) {
   ChunkHeader header = reservation.header;
-  if (!reserved_ || reservation.offset != position_ || meta.size() != header.meta_size) {
+  const std::uint64_t offset = reservation.offset;
+  if (!reserved_ || offset != sink_->position() || meta.size() != header.meta_size) {
     return Error(ErrorKind::kInternal, "the meta has another size than was reserved for it")
         .in_chunk(chunk_name(header.type, header.sequence));
   }
   reserved_ = false;
   header.meta_hash = xxh3_64(meta);
   header.body_hash = body_hash;
-  return write_head(header, reservation.offset, meta, *chunk_end(header, reservation.offset));
+  const EncodedChunkHeader encoded = encode(header, seed_, offset);
+  const std::array<ByteView, 2> head = {encoded, meta};
+  VMSNAP_RETURN_IF_ERROR(sink_->write(head));
+  const std::uint64_t end = *chunk_end(header, offset);
+  VMSNAP_RETURN_IF_ERROR(sink_->skip(end - sink_->position()));
+  record(header, encoded, offset, end, meta);
+  return {};
 }
 
 Result<WrittenFile> ChunkWriter::finish(std::uint32_t end_schema_id, std::uint32_t index_schema_id) {
@@ -126,10 +160,11 @@ Result<WrittenFile> ChunkWriter::finish(std::uint32_t end_schema_id, std::uint32
   const Digest128 root = hasher.root();
   const EndMeta end{static_cast<std::uint32_t>(index_.size()), root};
   VMSNAP_RETURN_IF_ERROR(append({kChunkEnd, end_schema_id}, encode(end)));
-  const std::uint64_t index_offset = position_;
+  const std::uint64_t index_offset = sink_->position();
   VMSNAP_RETURN_IF_ERROR(append({kChunkIndex, index_schema_id}, encode_index(index_)));
-  const Footer footer{root, index_offset, position_ + kFooterSize, static_cast<std::uint32_t>(index_.size())};
-  VMSNAP_RETURN_IF_ERROR(file_->write_at(position_, encode(footer, seed_)));
+  const Footer footer{root, index_offset, sink_->position() + kFooterSize,
+                      static_cast<std::uint32_t>(index_.size())};
+  VMSNAP_RETURN_IF_ERROR(sink_->write(encode(footer, seed_)));
   return WrittenFile{root, footer.file_size, footer.chunk_count};
 }
 

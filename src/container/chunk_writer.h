@@ -3,12 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/file.h"
 #include "base/hash.h"
 #include "base/result.h"
+#include "base/sink.h"
 #include "container/index.h"
 #include "format/chunk_header.h"
 #include "format/file_header.h"
@@ -38,15 +39,22 @@ struct WrittenFile {
   std::uint32_t chunk_count = 0;  // END and INDX included
 };
 
-/// Writes one snapshot into an empty file. Calls: begin(), then append() or reserve()+commit() for each
-/// chunk, then finish(). After an error the file is unusable and must be thrown away. Not thread-safe.
+/// The body of a chunk that is written in one go.
+struct ChunkBody {
+  std::span<const ByteView> pieces;           // one after the other; not empty
+  std::uint64_t alignment = kChunkAlignment;  // a power of two, at least kChunkAlignment
+  std::uint64_t hash = 0;                     // as the chunk's flags demand
+};
+
+/// Writes one snapshot into an empty sink. Calls: begin(), then append() or reserve()+commit() for each
+/// chunk, then finish(). After an error the sink is unusable and must be thrown away. Not thread-safe.
 ///
 /// The order of chunk types and what is in a meta are the caller's affair; sequence numbers, hashes, gaps,
 /// padding, END, INDX and footer are the writer's.
 class ChunkWriter {
  public:
-  /// Writes the file header. `file` must outlive the writer, be empty, and be seekable. Errors: Io.
-  [[nodiscard]] static Result<ChunkWriter> begin(const File& file, const FileHeader& header);
+  /// Writes the file header. `sink` must outlive the writer and be empty. Errors: Io.
+  [[nodiscard]] static Result<ChunkWriter> begin(Sink& sink, const FileHeader& header);
 
   ChunkWriter(ChunkWriter&&) = default;
 
@@ -54,9 +62,13 @@ class ChunkWriter {
   /// Errors: Io; LimitExceeded (meta over 16 MiB, too many chunks); Usage (type or flags impossible).
   [[nodiscard]] Result<void> append(const ChunkSpec& spec, ByteView meta, ByteView body = {});
 
+  /// Writes a whole chunk whose body goes to the sink straight from where it is. Errors: as append().
+  [[nodiscard]] Result<void> append(const ChunkSpec& spec, ByteView meta, const ChunkBody& body);
+
   /// Leaves room for a chunk whose meta has exactly `meta_size` bytes and whose body of `body_size` (not 0)
   /// bytes begins at a multiple of `alignment` (a power of two, at least kChunkAlignment). Bytes of the body
-  /// that are never written are a hole, which reads as zero. commit() must follow before any other call.
+  /// that are never written are a hole, which reads as zero. commit() must follow before any other call. Only
+  /// for a sink with a file behind it: otherwise Usage. Errors beyond that: as append().
   [[nodiscard]] Result<ChunkReservation> reserve(const ChunkSpec& spec, std::uint32_t meta_size,
                                                  std::uint64_t body_size, std::uint64_t alignment);
   /// Writes header and meta of a reserved chunk. `body_hash` as the chunk's flags demand. Errors: Io;
@@ -70,19 +82,21 @@ class ChunkWriter {
   /// Every chunk written so far, in order.
   [[nodiscard]] const std::vector<IndexLine>& written() const { return index_; }
   [[nodiscard]] const FileHeader& header() const { return header_; }
-  [[nodiscard]] const File& file() const { return *file_; }
+  [[nodiscard]] const Sink& sink() const { return *sink_; }
 
  private:
-  ChunkWriter(const File& file, FileHeader header);
+  ChunkWriter(Sink& sink, FileHeader header);
 
   [[nodiscard]] Result<ChunkHeader> next_header(const ChunkSpec& spec, std::size_t meta_size) const;
-  [[nodiscard]] Result<void> write_head(const ChunkHeader& header, std::uint64_t offset, ByteView meta,
-                                        std::uint64_t end);
+  /// Finds the place for a body: gap and body_size of the header, and with them the end of the chunk.
+  [[nodiscard]] Result<std::uint64_t> place_body(ChunkHeader& header, std::uint64_t size,
+                                                 std::uint64_t alignment) const;
+  void record(const ChunkHeader& header, const EncodedChunkHeader& encoded, std::uint64_t offset,
+              std::uint64_t end, ByteView meta);
 
-  const File* file_;
+  Sink* sink_;
   FileHeader header_;
   std::uint64_t seed_;
-  std::uint64_t position_;  // where the next chunk header goes
   bool reserved_ = false;
   std::vector<IndexLine> index_;
 };

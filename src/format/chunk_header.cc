@@ -96,12 +96,13 @@ Result<ChunkHeader> decode_chunk_header(ByteView bytes, std::uint64_t seed, std:
 }
 
 std::optional<Error> unsupported_flags(const ChunkHeader& header) {
-  if (header.codec() != kCodecNone) {
-    return Error(ErrorKind::kUnsupported,
-                 fmt::format(
-                     "the body of the chunk is encoded with codec {}{}, which this build does not support; "
-                     "use a newer version",
-                     header.codec(), header.codec() == 1 ? " (lz4)" : ""))
+  const bool known_codec =
+      header.codec() == kCodecNone || (header.codec() == kCodecLz4 && header.type == kChunkExtentRam);
+  if (!known_codec) {
+    return Error(ErrorKind::kUnsupported, fmt::format("the body of the chunk is encoded with codec {}, which "
+                                                      "this build does not support in chunks "
+                                                      "of this type; use a newer version",
+                                                      header.codec()))
         .in_chunk(chunk_name(header.type, header.sequence));
   }
   if ((header.flags & ~(kChunkKnownFlags | kChunkCodecMask)) != 0) {

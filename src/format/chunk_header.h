@@ -24,6 +24,7 @@ inline constexpr std::uint32_t kChunkKnownFlags = kChunkCritical | kChunkSafeToC
 inline constexpr std::uint32_t kChunkCodecShift = 8;
 inline constexpr std::uint32_t kChunkCodecMask = 0xFFu << kChunkCodecShift;
 inline constexpr std::uint8_t kCodecNone = 0;
+inline constexpr std::uint8_t kCodecLz4 = 1;  // of RAME chunks only
 
 struct ChunkHeader {
   FourCc type;

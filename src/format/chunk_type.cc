@@ -5,6 +5,8 @@
 
 namespace vmsnap {
 
-std::string to_string(ChunkVersion version) { return fmt::format("{}.{}", version.major, version.minor); }
+std::string to_string(ChunkVersion version) {
+  return fmt::format("{}.{}", version.major, version.minor);
+}
 
 }  // namespace vmsnap

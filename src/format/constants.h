@@ -51,12 +51,18 @@ inline constexpr FourCc kChunkSchema("SCHM");
 inline constexpr FourCc kChunkManifest("CONF");
 inline constexpr FourCc kChunkMemoryMap("MEMM");
 inline constexpr FourCc kChunkFlatRam("RAMF");
+inline constexpr FourCc kChunkExtentRam("RAME");
 inline constexpr FourCc kChunkEnd("END ");
 inline constexpr FourCc kChunkIndex("INDX");
 
-/// True for the six types above.
+/// True for the types that hold guest memory.
+[[nodiscard]] constexpr bool is_ram_chunk(FourCc type) {
+  return type == kChunkFlatRam || type == kChunkExtentRam;
+}
+
+/// True for the types above.
 [[nodiscard]] constexpr bool is_container_chunk(FourCc type) {
-  return type == kChunkSchema || type == kChunkManifest || type == kChunkMemoryMap || type == kChunkFlatRam ||
+  return type == kChunkSchema || type == kChunkManifest || type == kChunkMemoryMap || is_ram_chunk(type) ||
          type == kChunkEnd || type == kChunkIndex;
 }
 

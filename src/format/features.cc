@@ -8,10 +8,10 @@ namespace vmsnap {
 namespace {
 
 constexpr std::array<RegisteredFeature, 4> kRegistered = {{
-    {FeatureKind::kIncompatible, 0, "ram-extents", false},
-    {FeatureKind::kIncompatible, 1, "lz4", false},
-    {FeatureKind::kIncompatible, 2, "diff", false},
-    {FeatureKind::kIncompatible, 3, "recovered", false},
+    {FeatureKind::kIncompatible, kFeatureRamExtents, "ram-extents", true},
+    {FeatureKind::kIncompatible, kFeatureLz4, "lz4", true},
+    {FeatureKind::kIncompatible, kFeatureDiff, "diff", false},
+    {FeatureKind::kIncompatible, kFeatureRecovered, "recovered", false},
 }};
 
 }  // namespace

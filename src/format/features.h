@@ -15,6 +15,12 @@ enum class FeatureKind : std::uint8_t {
   kCompatible = 1,    // who does not know the bit may ignore it
 };
 
+/// Bits of the mask of incompatible features.
+inline constexpr std::uint8_t kFeatureRamExtents = 0;
+inline constexpr std::uint8_t kFeatureLz4 = 1;
+inline constexpr std::uint8_t kFeatureDiff = 2;
+inline constexpr std::uint8_t kFeatureRecovered = 3;
+
 /// A feature in use in a file, by the name that the file itself gives it.
 struct Feature {
   FeatureKind kind = FeatureKind::kIncompatible;

@@ -129,6 +129,12 @@ Result<void> check_supported(const FileHeader& header) {
 
 }  // namespace
 
+bool FileHeader::has_incompatible(std::uint8_t bit) const {
+  return std::any_of(features.begin(), features.end(), [&](const Feature& feature) {
+    return feature.kind == FeatureKind::kIncompatible && feature.bit == bit;
+  });
+}
+
 std::uint64_t FileHeader::hash_seed() const {
   return load_le<std::uint64_t>(uuid.bytes, 0) ^ load_le<std::uint64_t>(uuid.bytes, 8);
 }

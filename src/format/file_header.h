@@ -28,6 +28,7 @@ struct FileHeader {
   [[nodiscard]] std::uint64_t encoded_size() const {
     return kFileHeaderFixedSize + kFeatureRecordSize * features.size();
   }
+  [[nodiscard]] bool has_incompatible(std::uint8_t bit) const;
   /// The seed of the header hashes of this file, so that a chunk of another file does not verify.
   [[nodiscard]] std::uint64_t hash_seed() const;
 };

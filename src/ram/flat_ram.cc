@@ -5,6 +5,7 @@
 
 #include "container/flatbuffer.h"
 #include "format/constants.h"
+#include "format/digest.h"
 #include "ramf_generated.h"
 
 namespace vmsnap {
@@ -23,6 +24,13 @@ std::uint64_t extent_count(std::uint64_t segment_size, std::uint8_t extent_shift
   return (whole << extent_shift) == segment_size ? whole : whole + 1;
 }
 
+Result<void> check_extent_shift(std::uint8_t extent_shift) {
+  if (extent_shift >= kMinExtentShift && extent_shift <= kMaxExtentShift) return {};
+  return Error(ErrorKind::kCorrupt, fmt::format("the extent size 2^{} is outside 2^{}..2^{}", extent_shift,
+                                                kMinExtentShift, kMaxExtentShift))
+      .in_field("extent_shift");
+}
+
 ByteVector encode(const FlatRamMeta& meta) {
   flatbuffers::FlatBufferBuilder builder(128 + meta.leaves.size() * sizeof(std::uint64_t));
   // Every field is present whatever its value, so that the size is known before the values are.
@@ -36,11 +44,7 @@ ByteVector encode(const FlatRamMeta& meta) {
 Result<FlatRamMeta> decode_flat_ram(ByteView meta, std::uint64_t segment_size) {
   VMSNAP_ASSIGN_OR_RETURN(const auto* ram, verified_root<schema::FlatRam>(meta, kChunkFlatRam));
   FlatRamMeta result{ram->segment(), ram->extent_shift(), ram->data_bytes(), {}};
-  if (result.extent_shift < kMinExtentShift || result.extent_shift > kMaxExtentShift) {
-    return Error(ErrorKind::kCorrupt, fmt::format("the extent size 2^{} is outside 2^{}..2^{}",
-                                                  result.extent_shift, kMinExtentShift, kMaxExtentShift))
-        .in_field("extent_shift");
-  }
+  VMSNAP_RETURN_IF_ERROR(check_extent_shift(result.extent_shift));
   const std::uint64_t wanted = extent_count(segment_size, result.extent_shift);
   if (ram->leaves()->size() != wanted || wanted > kMaxLeafCount) {
     return Error(ErrorKind::kCorrupt,
@@ -54,6 +58,27 @@ Result<FlatRamMeta> decode_flat_ram(ByteView meta, std::uint64_t segment_size) {
   }
   result.leaves.assign(ram->leaves()->begin(), ram->leaves()->end());
   return result;
+}
+
+Result<FlatRamMeta> read_flat_ram_meta(const ChunkReader& reader, const ChunkRecord& chunk) {
+  const auto at_chunk = [&](Error error) {
+    error.in_file(reader.file().name()).at_offset(chunk.meta_offset()).in_chunk(chunk.name());
+    return error;
+  };
+  VMSNAP_ASSIGN_OR_RETURN(const ByteVector bytes, reader.meta(chunk));
+  auto meta = decode_flat_ram(bytes, chunk.header.body_size);
+  if (!meta) return at_chunk(std::move(meta).error());
+  if (meta->segment != chunk.header.instance) {
+    return at_chunk(
+        Error(ErrorKind::kCorrupt, fmt::format("the meta belongs to segment {}, the chunk to segment {}",
+                                               meta->segment, chunk.header.instance))
+            .in_field("segment"));
+  }
+  if (leaves_hash(meta->leaves) != chunk.header.body_hash) {
+    return at_chunk(
+        Error(ErrorKind::kCorrupt, "the leaves do not match the body hash of the chunk").in_field("leaves"));
+  }
+  return meta;
 }
 
 }  // namespace vmsnap

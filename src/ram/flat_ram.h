@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "container/chunk_reader.h"
 
 namespace vmsnap {
 
@@ -25,10 +26,17 @@ struct FlatRamMeta {
 /// Number of extents of a segment.
 [[nodiscard]] std::uint64_t extent_count(std::uint64_t segment_size, std::uint8_t extent_shift);
 
+/// Errors: Corrupt (outside the format's range).
+[[nodiscard]] Result<void> check_extent_shift(std::uint8_t extent_shift);
+
 /// The FlatBuffer. Its size depends on the number of leaves alone.
 [[nodiscard]] ByteVector encode(const FlatRamMeta& meta);
 
 /// Verifies a meta from a file against the size of its segment in bytes. Errors: Corrupt, LimitExceeded.
 [[nodiscard]] Result<FlatRamMeta> decode_flat_ram(ByteView meta, std::uint64_t segment_size);
+
+/// The decoded and verified meta of a RAMF chunk, its leaves checked against the body hash of the header.
+/// Errors: Io, Corrupt, LimitExceeded.
+[[nodiscard]] Result<FlatRamMeta> read_flat_ram_meta(const ChunkReader& reader, const ChunkRecord& chunk);
 
 }  // namespace vmsnap

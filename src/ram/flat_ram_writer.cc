@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "format/digest.h"
-#include "ram/absent_pages.h"
 #include "ram/flat_ram.h"
 
 namespace vmsnap {
@@ -56,61 +55,6 @@ class RunWriter {
   std::uint64_t flushed_ = 0;
 };
 
-class SegmentWriter {
- public:
-  SegmentWriter(const File& file, std::uint64_t body_offset, const RamSource& source,
-                std::uint8_t extent_shift)
-      : source_(source),
-        extent_size_(std::uint64_t{1} << extent_shift),
-        zero_leaf_(zero_hash(extent_size_)),
-        runs_(file, body_offset, source.bytes) {}
-
-  Result<void> write(FlatRamMeta& meta) {
-    const std::uint64_t size = source_.bytes.size();
-    for (std::size_t i = 0; i < meta.leaves.size(); ++i) {
-      const std::uint64_t begin = i * extent_size_;
-      const std::uint64_t end = std::min(size, begin + extent_size_);
-      VMSNAP_ASSIGN_OR_RETURN(meta.leaves[i], write_extent(begin, end));
-    }
-    VMSNAP_RETURN_IF_ERROR(runs_.flush());
-    meta.data_bytes = data_bytes_;
-    return {};
-  }
-
- private:
-  /// The leaf of the extent. The hash is taken just before the write: the bytes are in the cache for both.
-  Result<std::uint64_t> write_extent(std::uint64_t begin, std::uint64_t end) {
-    const ByteView extent = source_.bytes.subspan(begin, end - begin);
-    std::uint64_t data = 0;
-    if (!source_.private_anonymous ||
-        !absent_.all_absent(extent, source_.bytes.data() + source_.bytes.size())) {
-      pages_.clear();
-      for (std::uint64_t at = begin; at < end; at += kPageSize) {
-        if (is_all_zero(source_.bytes.subspan(at, kPageSize))) continue;
-        if (!pages_.empty() && pages_.back().end == at) {
-          pages_.back().end += kPageSize;
-        } else {
-          pages_.push_back({at, at + kPageSize});
-        }
-        data += kPageSize;
-      }
-    }
-    if (data == 0) return extent.size() == extent_size_ ? zero_leaf_ : zero_hash(extent.size());
-    data_bytes_ += data;
-    const std::uint64_t leaf = xxh3_64(extent);
-    for (const FileRange& range : pages_) VMSNAP_RETURN_IF_ERROR(runs_.add(range.begin, range.end));
-    return leaf;
-  }
-
-  const RamSource& source_;
-  std::uint64_t extent_size_;
-  std::uint64_t zero_leaf_;
-  std::uint64_t data_bytes_ = 0;
-  RunWriter runs_;
-  AbsentPages absent_;
-  std::vector<FileRange> pages_;  // runs of non-zero pages of the extent at hand
-};
-
 }  // namespace
 
 Result<WrittenRam> write_flat_ram(ChunkWriter& writer, std::uint32_t schema_id, std::uint32_t segment,
@@ -129,8 +73,15 @@ Result<WrittenRam> write_flat_ram(ChunkWriter& writer, std::uint32_t schema_id, 
       const ChunkReservation reservation,
       writer.reserve({kChunkFlatRam, schema_id, segment, kChunkCritical | kChunkLeaves}, meta_size, size,
                      std::uint64_t{1} << writer.header().body_align_shift));
-  SegmentWriter segment_writer(writer.file(), reservation.body_offset, source, extent_shift);
-  VMSNAP_RETURN_IF_ERROR(segment_writer.write(meta));
+  RunWriter runs(*writer.sink().seekable(), reservation.body_offset, source.bytes);
+  ExtentScanner scanner(source, extent_shift);
+  for (std::size_t i = 0; i < meta.leaves.size(); ++i) {
+    scanner.scan(i);
+    meta.leaves[i] = scanner.leaf();
+    meta.data_bytes += scanner.data_bytes();
+    for (const ByteRange& range : scanner.data()) VMSNAP_RETURN_IF_ERROR(runs.add(range.begin, range.end));
+  }
+  VMSNAP_RETURN_IF_ERROR(runs.flush());
   VMSNAP_RETURN_IF_ERROR(writer.commit(reservation, encode(meta), leaves_hash(meta.leaves)));
   return WrittenRam{reservation.body_offset, meta.data_bytes};
 }

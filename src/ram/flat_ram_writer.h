@@ -4,22 +4,11 @@
 
 #include <cstdint>
 
-#include "base/bytes.h"
 #include "base/result.h"
 #include "container/chunk_writer.h"
+#include "ram/extent_scanner.h"
 
 namespace vmsnap {
-
-/// The memory of a segment. It must not change while it is written.
-struct RamSource {
-  ByteView bytes;
-  /// Promise: private anonymous memory (MAP_PRIVATE | MAP_ANONYMOUS), never a mapping of a file or of shared
-  /// memory, and no userfaultfd has pages of it outstanding. Then pages that were never touched are found in
-  /// /proc/self/pagemap and not even read. Without the promise every page is read; reading private anonymous
-  /// memory maps the kernel's zero page and allocates nothing but page tables, while reading shared memory
-  /// may allocate its holes.
-  bool private_anonymous = false;
-};
 
 /// What was written of a segment.
 struct WrittenRam {

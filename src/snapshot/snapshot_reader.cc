@@ -42,7 +42,7 @@ Result<SnapshotReader> SnapshotReader::open(File file, const SnapshotReadOptions
   VMSNAP_RETURN_IF_ERROR(reader.match_devices());
   VMSNAP_RETURN_IF_ERROR(reader.match_segments());
   if (options.level >= ReadLevel::kMeta) VMSNAP_RETURN_IF_ERROR(reader.check_metas());
-  if (options.level >= ReadLevel::kFull) VMSNAP_RETURN_IF_ERROR(reader.check_bodies());
+  if (options.level >= ReadLevel::kFull) VMSNAP_RETURN_IF_ERROR(reader.check_bodies(options.pass));
   if (!options.allow_unknown_critical) VMSNAP_RETURN_IF_ERROR(reader.check_known());
   return reader;
 }
@@ -156,25 +156,27 @@ Result<void> SnapshotReader::match_devices() {
 }
 
 Result<void> SnapshotReader::match_segments() {
-  segment_chunks_.assign(memory_map_.segments.size(), kNoChunk);
+  segment_chunks_.assign(memory_map_.segments.size(), {});
   for (const ChunkRecord& chunk : container_.chunks()) {
-    if (chunk.header.type != kChunkFlatRam) continue;
+    if (!is_ram_chunk(chunk.header.type)) continue;
     const std::uint32_t id = chunk.header.instance;
     if (id >= segment_chunks_.size()) {
       return corrupt(container_, chunk, fmt::format("the memory map has no segment {}", id));
     }
-    if (segment_chunks_[id] != kNoChunk) {
+    std::vector<const ChunkRecord*>& found = segment_chunks_[id];
+    const bool flat = chunk.header.type == kChunkFlatRam;
+    if (!found.empty() && (flat || found.front()->header.type == kChunkFlatRam)) {
       return corrupt(container_, chunk, fmt::format("two chunks hold memory segment {}", id));
     }
-    if (chunk.header.body_size != memory_map_.segments[id].size) {
+    if (flat && chunk.header.body_size != memory_map_.segments[id].size) {
       return corrupt(container_, chunk,
                      fmt::format("the body has {} bytes, the memory segment {}", chunk.header.body_size,
                                  memory_map_.segments[id].size));
     }
-    segment_chunks_[id] = chunk.header.sequence;
+    found.push_back(&chunk);
   }
   for (const MemorySegment& segment : memory_map_.segments) {
-    if (segment_chunks_[segment.id] != kNoChunk) continue;
+    if (!segment_chunks_[segment.id].empty()) continue;
     return Error(ErrorKind::kCorrupt, fmt::format("no chunk holds memory segment \"{}\"", segment.name))
         .in_file(container_.file().name());
   }
@@ -184,18 +186,18 @@ Result<void> SnapshotReader::match_segments() {
 Result<void> SnapshotReader::check_metas() const {
   VMSNAP_RETURN_IF_ERROR(container_.check_metas());
   for (const DeviceEntry& device : manifest_.devices) VMSNAP_RETURN_IF_ERROR(read_state(device.instance));
-  for (const MemorySegment& segment : memory_map_.segments) VMSNAP_RETURN_IF_ERROR(segment_meta(segment.id));
+  for (const MemorySegment& segment : memory_map_.segments) VMSNAP_RETURN_IF_ERROR(this->segment(segment.id));
   return {};
 }
 
-Result<void> SnapshotReader::check_bodies() const {
+Result<void> SnapshotReader::check_bodies(const PassOptions& pass) const {
   for (const ChunkRecord& chunk : container_.chunks()) {
     VMSNAP_RETURN_IF_ERROR(container_.check_padding(chunk));
-    if (chunk.header.type == kChunkFlatRam) {
-      VMSNAP_RETURN_IF_ERROR(verify_segment(chunk.header.instance, {}));
-    } else if (!chunk.header.has_leaves()) {
-      VMSNAP_RETURN_IF_ERROR(container_.check_body(chunk));
-    }
+    if (!chunk.header.has_leaves()) VMSNAP_RETURN_IF_ERROR(container_.check_body(chunk));
+  }
+  for (const MemorySegment& segment : memory_map_.segments) {
+    VMSNAP_ASSIGN_OR_RETURN(const SegmentReader reader, this->segment(segment.id));
+    VMSNAP_RETURN_IF_ERROR(verify_segment(reader, {}, pass));
   }
   return {};
 }
@@ -262,10 +264,6 @@ const ChunkRecord& SnapshotReader::device_chunk(std::uint32_t instance) const {
   return container_.chunks()[device_chunks_[instance]];
 }
 
-const ChunkRecord& SnapshotReader::segment_chunk(std::uint32_t id) const {
-  return container_.chunks()[segment_chunks_[id]];
-}
-
 Result<ByteVector> SnapshotReader::read_state(std::uint32_t instance) const {
   const ChunkRecord& chunk = device_chunk(instance);
   const std::string& path = manifest_.devices[instance].path;
@@ -285,27 +283,22 @@ Result<ByteVector> SnapshotReader::device_state(std::uint32_t instance) {
   return state;
 }
 
-Result<Mapping> SnapshotReader::map_segment(std::uint32_t id) {
+Result<SegmentReader> SnapshotReader::segment(std::uint32_t id) const {
   if (id >= segment_chunks_.size()) return no_such("memory segment", id);
-  auto mapping = map_flat_ram(container_, segment_chunk(id));
-  if (mapping) mark_consumed(segment_chunk(id));
-  return mapping;
+  return SegmentReader::open(container_, id, memory_map_.segments[id].size, segment_chunks_[id]);
 }
 
-Result<FlatRamMeta> SnapshotReader::segment_meta(std::uint32_t id) const {
-  if (id >= segment_chunks_.size()) return no_such("memory segment", id);
-  return read_flat_ram_meta(container_, segment_chunk(id));
-}
-
-Result<void> SnapshotReader::verify_segment(std::uint32_t id, ByteView mapping, unsigned threads) const {
-  VMSNAP_ASSIGN_OR_RETURN(const FlatRamMeta meta, segment_meta(id));
-  return verify_flat_ram(container_, segment_chunk(id), meta, mapping, threads);
+Result<SegmentReader> SnapshotReader::take_segment(std::uint32_t id) {
+  auto reader = segment(id);
+  if (!reader) return reader;
+  for (const ChunkRecord* chunk : segment_chunks_[id]) mark_consumed(*chunk);
+  return reader;
 }
 
 std::vector<const ChunkRecord*> SnapshotReader::unconsumed() const {
   std::vector<const ChunkRecord*> left;
   for (const ChunkRecord& chunk : container_.chunks()) {
-    const bool is_state = !is_container_chunk(chunk.header.type) || chunk.header.type == kChunkFlatRam;
+    const bool is_state = !is_container_chunk(chunk.header.type) || is_ram_chunk(chunk.header.type);
     if (is_state && chunk.header.critical() && consumed_.count(chunk.header.sequence) == 0)
       left.push_back(&chunk);
   }

@@ -10,11 +10,11 @@
 
 #include "base/bytes.h"
 #include "base/hash.h"
-#include "base/mapping.h"
 #include "base/result.h"
 #include "container/chunk_reader.h"
 #include "format/chunk_type.h"
-#include "ram/flat_ram_reader.h"
+#include "ram/ram_loader.h"
+#include "ram/segment_reader.h"
 #include "snapshot/manifest.h"
 #include "snapshot/schema_meta.h"
 
@@ -32,10 +32,11 @@ struct SnapshotReadOptions {
   /// Opens files that hold what a restore must refuse (critical chunks of unknown meaning, unknown kinds of
   /// slots or segments, another guest architecture), for tools that show or copy them.
   bool allow_unknown_critical = false;
+  PassOptions pass = {};  // how kFull passes over guest memory
 };
 
 /// An open snapshot. Move-only; const member functions are thread-safe, the others (device_state,
-/// map_segment, mark_consumed: they remember what was taken) are not.
+/// take_segment, mark_consumed: they remember what was taken) are not.
 class SnapshotReader {
  public:
   /// Errors: Io; Truncated, Corrupt (the file is damaged; with offset and chunk); Unsupported (naming what
@@ -62,20 +63,21 @@ class SnapshotReader {
 
   /// The chunk that holds a device's state; `instance` is in the manifest.
   [[nodiscard]] const ChunkRecord& device_chunk(std::uint32_t instance) const;
-  /// The chunk that holds a segment; `id` is in the memory map.
-  [[nodiscard]] const ChunkRecord& segment_chunk(std::uint32_t id) const;
+
+  /// The chunks that hold a segment, in the order of the file; `id` is in the memory map.
+  [[nodiscard]] std::span<const ChunkRecord* const> segment_chunks(std::uint32_t id) const {
+    return segment_chunks_[id];
+  }
 
   /// The state of a device, verified against its hash and its file identifier, and consumed. The FlatBuffer
   /// is not verified against a schema: that is for whoever has the schema. Errors: Io, Corrupt; Usage (no
   /// such instance).
   [[nodiscard]] Result<ByteVector> device_state(std::uint32_t instance);
-  /// A private mapping of a segment (see map_flat_ram), and consumed. Errors: Io, Truncated, Usage.
-  [[nodiscard]] Result<Mapping> map_segment(std::uint32_t id);
-  /// Verifies a segment against its leaves; `mapping` is what map_segment() returned and not modified since,
-  /// or empty to read from the file. Errors: Io, Corrupt, Usage.
-  [[nodiscard]] Result<void> verify_segment(std::uint32_t id, ByteView mapping, unsigned threads = 1) const;
-  /// Decoded meta of a segment's chunk (leaves included). Errors: Io, Corrupt, Usage.
-  [[nodiscard]] Result<FlatRamMeta> segment_meta(std::uint32_t id) const;
+  /// A memory segment, whatever its encoding, with verified metas. It refers to this reader, which must stay
+  /// where it is meanwhile. Errors: Io, Corrupt, Unsupported, LimitExceeded; Usage (no such segment).
+  [[nodiscard]] Result<SegmentReader> segment(std::uint32_t id) const;
+  /// The same, and its chunks are consumed.
+  [[nodiscard]] Result<SegmentReader> take_segment(std::uint32_t id);
 
   /// For a caller that takes a chunk by other means.
   void mark_consumed(const ChunkRecord& chunk) { consumed_.insert(chunk.header.sequence); }
@@ -94,7 +96,7 @@ class SnapshotReader {
   [[nodiscard]] Result<void> match_devices();
   [[nodiscard]] Result<void> match_segments();
   [[nodiscard]] Result<void> check_metas() const;
-  [[nodiscard]] Result<void> check_bodies() const;
+  [[nodiscard]] Result<void> check_bodies(const PassOptions& pass) const;
   [[nodiscard]] Result<void> check_known() const;
   [[nodiscard]] Result<ByteVector> read_state(std::uint32_t instance) const;
 
@@ -103,8 +105,8 @@ class SnapshotReader {
   MemoryMap memory_map_;
   std::vector<EmbeddedSchema> schemas_;
   std::map<std::uint32_t, std::size_t> schema_by_id_;
-  std::vector<std::uint32_t> device_chunks_;   // sequence numbers, by instance
-  std::vector<std::uint32_t> segment_chunks_;  // sequence numbers, by segment id
+  std::vector<std::uint32_t> device_chunks_;                     // sequence numbers, by instance
+  std::vector<std::vector<const ChunkRecord*>> segment_chunks_;  // by segment id, in the order of the file
   std::set<std::uint32_t> consumed_;
 };
 

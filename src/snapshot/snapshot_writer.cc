@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/atomic_file.h"
+#include "base/sink.h"
 #include "container/chunk_writer.h"
 #include "snapshot/schema_meta.h"
 
@@ -149,11 +150,12 @@ Result<SnapshotSummary> write_snapshot(const File& file, const SnapshotContents&
   } else {
     VMSNAP_ASSIGN_OR_RETURN(header.uuid, Uuid::random());
   }
-  VMSNAP_ASSIGN_OR_RETURN(ChunkWriter writer, ChunkWriter::begin(file, header));
+  FileSink sink(file);
+  VMSNAP_ASSIGN_OR_RETURN(ChunkWriter writer, ChunkWriter::begin(sink, header));
 
   SchemaWriter schemas(writer);
   for (const ChunkType& type : container_chunk_types()) {
-    if (type.type == kChunkFlatRam && contents.segments.empty()) continue;
+    if (is_ram_chunk(type.type) && (contents.segments.empty() || type.type != kChunkFlatRam)) continue;
     VMSNAP_RETURN_IF_ERROR(schemas.add(type));
   }
   std::vector<std::uint32_t> device_schemas;

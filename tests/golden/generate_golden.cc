@@ -209,6 +209,10 @@ std::vector<Golden> good() {
        })},
       {"good/wide-alignment.vmsnap", "ok", "", "Memory bodies aligned to 16 KiB instead of 4 KiB.",
        changed([](RawSnapshot& s) { s.header.body_align_shift = 14; })},
+      {"good/feature-ram-extents.vmsnap", "ok", "",
+       "Announces the feature ram-extents and has flat memory only.", with_feature(0, "ram-extents")},
+      {"good/feature-lz4.vmsnap", "ok", "", "Announces the feature lz4 and compresses nothing.",
+       with_feature(1, "lz4")},
   };
 }
 
@@ -397,10 +401,6 @@ std::vector<Golden> unsupported() {
        "A later major version of the format.", changed([](RawSnapshot& s) { s.header.major = 2; })},
       {"unsupported/feature-unknown.vmsnap", "unsupported", "\"golden-test\"",
        "An unknown incompatible feature.", with_feature(63, "golden-test")},
-      {"unsupported/feature-ram-extents.vmsnap", "unsupported", "\"ram-extents\"",
-       "The reserved feature ram-extents.", with_feature(0, "ram-extents")},
-      {"unsupported/feature-lz4.vmsnap", "unsupported", "\"lz4\"", "The reserved feature lz4.",
-       with_feature(1, "lz4")},
       {"unsupported/feature-diff.vmsnap", "unsupported", "\"diff\"", "The reserved feature diff.",
        with_feature(2, "diff")},
       {"unsupported/feature-recovered.vmsnap", "unsupported", "\"recovered\"",
@@ -417,7 +417,8 @@ std::vector<Golden> unsupported() {
       {"unsupported/chunk-flag.vmsnap", "unsupported", "flags", "An unknown flag of a chunk.",
        with_flags(1u << 7)},
       {"unsupported/codec.vmsnap", "unsupported", "codec 1",
-       "A chunk whose body is encoded with the reserved codec lz4.", with_flags(1u << 8)},
+       "A chunk whose body is encoded with the codec lz4, which its type does not have.",
+       with_flags(1u << 8)},
       {"unsupported/manifest-2.vmsnap", "unsupported", "version 2.0, this build reads version 1.0",
        "A manifest of a later major version.", changed([](RawSnapshot& s) {
          s.find(kChunkManifest).spec.schema_id = s.add_schema(kChunkManifest, "manifest", 2, 0);

@@ -47,7 +47,8 @@ RawSnapshot RawSnapshot::parse(ByteView file) {
 
 ByteVector RawSnapshot::bytes() const {
   const File file = memory_file({});
-  auto writer = ChunkWriter::begin(file, header);
+  FileSink sink(file);
+  auto writer = ChunkWriter::begin(sink, header);
   if (!writer) fail(writer.error().to_string().c_str());
   for (const RawChunk& chunk : chunks) {
     if (chunk.body.empty()) {
@@ -82,12 +83,14 @@ namespace {
 ChunkType schema_for(FourCc type, ByteVector& storage) {
   const std::vector<ChunkType> known = container_chunk_types();
   const auto find = [&](FourCc wanted) {
-    return std::find_if(known.begin(), known.end(), [&](const ChunkType& entry) { return entry.type == wanted; });
+    return std::find_if(known.begin(), known.end(),
+                        [&](const ChunkType& entry) { return entry.type == wanted; });
   };
   if (const auto own = find(type); own != known.end()) return *own;
   ChunkType borrowed = *find(FourCc("END "));
   storage.assign(borrowed.schema.begin(), borrowed.schema.end());
-  // The identifier as FlatBuffers stores a string: its length in front, so that no comment is mistaken for it.
+  // The identifier as FlatBuffers stores a string: its length in front, so that no comment is mistaken for
+  // it.
   const ByteView stored = as_byte_view(std::string_view("\4\0\0\0END ", 8));
   const auto at = std::search(storage.begin(), storage.end(), stored.begin(), stored.end());
   if (at == storage.end()) std::abort();

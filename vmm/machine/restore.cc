@@ -200,9 +200,10 @@ Result<Parts> take_apart(SnapshotReader& reader, const RestoreRequest& request) 
 Result<GuestMemory> map_memory(SnapshotReader& reader, bool verify) {
   std::vector<Mapping> segments;
   for (const MemorySegment& segment : reader.memory_map().segments) {
-    VMSNAP_ASSIGN_OR_RETURN(Mapping mapping, reader.map_segment(segment.id));
+    VMSNAP_ASSIGN_OR_RETURN(const SegmentReader stored, reader.take_segment(segment.id));
+    VMSNAP_ASSIGN_OR_RETURN(Mapping mapping, stored.map());
     // Through the mapping that the guest will use, so that what was checked is what it gets.
-    if (verify) VMSNAP_RETURN_IF_ERROR(reader.verify_segment(segment.id, mapping.bytes(), 2));
+    if (verify) VMSNAP_RETURN_IF_ERROR(verify_segment(stored, mapping.bytes(), {2}));
     segments.push_back(std::move(mapping));
   }
   return GuestMemory::adopt(reader.memory_map(), std::move(segments));
@@ -230,8 +231,7 @@ Result<std::unique_ptr<Machine>> build(SnapshotReader& reader, const RestoreRequ
 
 Result<std::unique_ptr<Machine>> restore_machine(const RestoreRequest& request, CharacterSink& console) {
   // Meta level proves everything but the contents of RAM, which are proved through the guest's own mapping.
-  VMSNAP_ASSIGN_OR_RETURN(SnapshotReader reader,
-                          SnapshotReader::open(request.file, {ReadLevel::kMeta, false}));
+  VMSNAP_ASSIGN_OR_RETURN(SnapshotReader reader, SnapshotReader::open(request.file));
   auto machine = build(reader, request, console);
   if (!machine) return std::move(machine).error().in_file(request.file);
   return machine;

@@ -21,7 +21,8 @@ FileHeader header() {
 
 TEST(ChunkWriter, RefusesWhatTheFormatCannotExpress) {
   const File file = test::memory_file({});
-  auto writer = ChunkWriter::begin(file, header());
+  FileSink sink(file);
+  auto writer = ChunkWriter::begin(sink, header());
   ASSERT_TRUE(writer);
   const ByteVector meta(8);
   const auto kind_of = [](const Result<void>& result) {
@@ -40,7 +41,8 @@ TEST(ChunkWriter, RefusesWhatTheFormatCannotExpress) {
 
 TEST(ChunkWriter, AReservedChunkMustBeCommittedWithAMetaOfTheReservedSize) {
   const File file = test::memory_file({});
-  auto writer = ChunkWriter::begin(file, header());
+  FileSink sink(file);
+  auto writer = ChunkWriter::begin(sink, header());
   ASSERT_TRUE(writer);
   const auto reserved =
       writer->reserve({kChunkFlatRam, 1, 0, kChunkCritical | kChunkLeaves}, 100, 4096, 4096);
@@ -58,7 +60,8 @@ TEST(ChunkWriter, AReservedChunkMustBeCommittedWithAMetaOfTheReservedSize) {
 
 TEST(ChunkWriter, RefusesBodiesThatTheFileCouldNotHold) {
   const File file = test::memory_file({});
-  auto writer = ChunkWriter::begin(file, header());
+  FileSink sink(file);
+  auto writer = ChunkWriter::begin(sink, header());
   ASSERT_TRUE(writer);
   EXPECT_FALSE(writer->reserve({kThing, 1}, 100, ~std::uint64_t{0} - 10, 64));
   EXPECT_FALSE(writer->reserve({kThing, 1}, 100, std::uint64_t{1} << 63, 64));
@@ -69,7 +72,8 @@ TEST(ChunkWriter, RefusesBodiesThatTheFileCouldNotHold) {
 TEST(ChunkWriter, ReportsWhatTheSystemRefusesToWrite) {
   auto file = File::open_for_writing("/dev/full");
   ASSERT_TRUE(file);
-  const auto writer = ChunkWriter::begin(*file, header());
+  FileSink sink(*file);
+  auto writer = ChunkWriter::begin(sink, header());
   ASSERT_FALSE(writer);
   EXPECT_EQ(writer.error().kind(), ErrorKind::kIo);
   EXPECT_EQ(writer.error().file(), "/dev/full");

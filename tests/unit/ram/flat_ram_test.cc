@@ -7,12 +7,15 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <array>
+
 #include "../base/temp_dir.h"
 #include "container/chunk_reader.h"
 #include "container/chunk_writer.h"
 #include "format/digest.h"
-#include "ram/flat_ram_reader.h"
 #include "ram/flat_ram_writer.h"
+#include "ram/ram_loader.h"
+#include "ram/segment_reader.h"
 #include "raw_snapshot.h"
 #include "small_snapshot.h"
 
@@ -33,7 +36,8 @@ class FlatRamFile : public ::testing::Test {
     FileHeader header;
     header.uuid = test::test_uuid();
     header.body_align_shift = body_align_shift;
-    auto writer = ChunkWriter::begin(*file, header);
+    FileSink sink(*file);
+    auto writer = ChunkWriter::begin(sink, header);
     ASSERT_TRUE(writer);
     for (const auto& [type, id] : {std::pair(FourCc("CONF"), 1), std::pair(FourCc("MEMM"), 1)}) {
       if (id == 1 && writer->written().empty()) {
@@ -52,6 +56,10 @@ class FlatRamFile : public ::testing::Test {
     auto meta = read_flat_ram_meta(*reader_, chunk_);
     ASSERT_TRUE(meta) << meta.error().to_string();
     meta_ = *meta;
+    const std::array chunks = {&std::as_const(chunk_)};
+    auto segment = SegmentReader::open(*reader_, 0, chunk_.header.body_size, chunks);
+    ASSERT_TRUE(segment) << segment.error().to_string();
+    segment_.emplace(std::move(*segment));
   }
 
   [[nodiscard]] std::uint64_t allocated_bytes() const {
@@ -65,6 +73,7 @@ class FlatRamFile : public ::testing::Test {
   std::optional<ChunkReader> reader_;
   ChunkRecord chunk_;
   FlatRamMeta meta_;
+  std::optional<SegmentReader> segment_;
 };
 
 ByteVector sparse_memory() {
@@ -109,10 +118,10 @@ TEST_F(FlatRamFile, PrivateAnonymousMemoryIsWrittenTheSameWithoutTouchingItsAbse
   std::memcpy(memory->data() + (512u << 20), content.data(), content.size());
   write({memory->bytes(), true});
   EXPECT_EQ(written_.data_bytes, 7 * kPageSize + 6 * kExtent);
-  const auto back = map_flat_ram(*reader_, chunk_);
+  const auto back = segment_->map();
   ASSERT_TRUE(back);
   EXPECT_EQ(std::memcmp(back->data() + (512u << 20), content.data(), content.size()), 0);
-  EXPECT_TRUE(verify_flat_ram(*reader_, chunk_, meta_, {}));
+  EXPECT_TRUE(verify_segment(*segment_, {}));
   // What was never populated before is not populated now: mincore(2) reports private anonymous pages so.
   std::vector<unsigned char> present(kExtent / kPageSize);
   ASSERT_EQ(::mincore(memory->data() + (900u << 20), kExtent, present.data()), 0);
@@ -123,22 +132,22 @@ TEST_F(FlatRamFile, MapsBackWritableWithoutChangingTheFile) {
   const ByteVector memory = sparse_memory();
   write({memory, false}, 21);
   EXPECT_EQ(chunk_.body_offset() % (2u << 20), 0u);
-  const auto mapping = map_flat_ram(*reader_, chunk_);
+  const auto mapping = segment_->map();
   ASSERT_TRUE(mapping) << mapping.error().to_string();
   ASSERT_EQ(mapping->size(), memory.size());
   EXPECT_EQ(std::memcmp(mapping->data(), memory.data(), memory.size()), 0);
   std::memset(mapping->data(), 0xEE, mapping->size());
-  EXPECT_TRUE(verify_flat_ram(*reader_, chunk_, meta_, {}));
+  EXPECT_TRUE(verify_segment(*segment_, {}));
 }
 
 TEST_F(FlatRamFile, VerifiesOverTheMappingAndOverTheFileWithAnyNumberOfThreads) {
   const ByteVector memory = sparse_memory();
   write({memory, false});
-  const auto mapping = map_flat_ram(*reader_, chunk_);
+  const auto mapping = segment_->map();
   ASSERT_TRUE(mapping);
   for (const unsigned threads : {0u, 1u, 2u, 7u, 1000u}) {
-    EXPECT_TRUE(verify_flat_ram(*reader_, chunk_, meta_, mapping->bytes(), threads)) << threads;
-    EXPECT_TRUE(verify_flat_ram(*reader_, chunk_, meta_, {}, threads)) << threads;
+    EXPECT_TRUE(verify_segment(*segment_, mapping->bytes(), {threads})) << threads;
+    EXPECT_TRUE(verify_segment(*segment_, {}, {threads})) << threads;
   }
 }
 
@@ -151,22 +160,23 @@ TEST_F(FlatRamFile, FindsASingleChangedByteInDataAndInHoles) {
        {std::uint64_t{5}, 5 * kExtent + 100, 9 * kExtent, std::uint64_t{memory.size() - 1}}) {
     const std::byte wrong = memory[at] ^ std::byte{0x10};
     ASSERT_TRUE(file->write_at(chunk_.body_offset() + at, {&wrong, 1}));
-    const auto mapping = map_flat_ram(*reader_, chunk_);
+    const auto mapping = segment_->map();
     ASSERT_TRUE(mapping);
     for (const ByteView& view : {ByteView(mapping->bytes()), ByteView()}) {
-      const auto refused = verify_flat_ram(*reader_, chunk_, meta_, view, 2);
+      const auto refused = verify_segment(*segment_, view, {2});
       ASSERT_FALSE(refused) << at;
       EXPECT_EQ(refused.error().kind(), ErrorKind::kCorrupt);
       EXPECT_EQ(refused.error().offset(), chunk_.body_offset() + at / kExtent * kExtent);
       EXPECT_EQ(refused.error().chunk(), "RAMF#3");
     }
-    const auto extent = verify_extent(chunk_, meta_, mapping->bytes(), at);
+    SegmentCursor cursor;
+    const auto extent = segment_->verify_extent(at / kExtent, cursor);
     ASSERT_FALSE(extent);
     EXPECT_EQ(extent.error().kind(), ErrorKind::kCorrupt);
-    EXPECT_TRUE(verify_extent(chunk_, meta_, mapping->bytes(), (at + 2 * kExtent) % memory.size()));
+    EXPECT_TRUE(segment_->verify_extent((at / kExtent + 2) % meta_.leaves.size(), cursor));
     ASSERT_TRUE(file->write_at(chunk_.body_offset() + at, {&memory[at], 1}));
   }
-  EXPECT_TRUE(verify_flat_ram(*reader_, chunk_, meta_, {}));
+  EXPECT_TRUE(verify_segment(*segment_, {}));
 }
 
 TEST_F(FlatRamFile, RefusesToMapAFileThatBecameShorter) {
@@ -175,14 +185,15 @@ TEST_F(FlatRamFile, RefusesToMapAFileThatBecameShorter) {
   auto file = File::open_for_writing(dir_.file("ram"));
   ASSERT_TRUE(file);
   ASSERT_TRUE(file->truncate(chunk_.body_end() - 1));
-  const auto mapping = map_flat_ram(*reader_, chunk_);
+  const auto mapping = segment_->map();
   ASSERT_FALSE(mapping);
   EXPECT_EQ(mapping.error().kind(), ErrorKind::kTruncated);
 }
 
 TEST(FlatRamWriter, RefusesMemoryThatIsNotWholePages) {
   const File file = test::memory_file({});
-  auto writer = ChunkWriter::begin(file, {});
+  FileSink sink(file);
+  auto writer = ChunkWriter::begin(sink, {});
   ASSERT_TRUE(writer);
   for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{4097}}) {
     const ByteVector memory(size);

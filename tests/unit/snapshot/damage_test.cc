@@ -86,7 +86,7 @@ TEST(Damage, AFlipInRamIsReportedWithItsExtent) {
   const Patient patient(bytes);
   const auto sound = patient.open(ReadLevel::kMeta);
   ASSERT_TRUE(sound);
-  const ChunkRecord& chunk = sound->segment_chunk(2);
+  const ChunkRecord& chunk = *sound->segment_chunks(2).front();
   const std::uint64_t at = chunk.body_offset() + (3u << 18) + 100;
   const std::byte flipped = bytes[at] ^ std::byte{1};
   ASSERT_TRUE(patient.file().write_at(at, {&flipped, 1}));

@@ -63,7 +63,9 @@ TEST(Scale, SixtyFourGibibytesOfMostlyAbsentMemoryStaySmall) {
   EXPECT_LT(bytes_read() - read_before, 256u << 10);
 
   const std::uint64_t memory_before_mapping = peak_memory_kib();
-  const auto mapping = reader->map_segment(0);
+  const auto segment = reader->segment(0);
+  ASSERT_TRUE(segment) << segment.error().to_string();
+  const auto mapping = segment->map();
   ASSERT_TRUE(mapping) << mapping.error().to_string();
   EXPECT_EQ(mapping->data()[std::uint64_t{1} << 35], std::byte{7});
   EXPECT_EQ(mapping->data()[kGuestSize - 1], std::byte{7});

@@ -22,7 +22,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr SnapshotReadOptions kFullLevel{ReadLevel::kFull, false};
+const SnapshotReadOptions kFullLevel{ReadLevel::kFull, false};
 
 TEST(Snapshot, ComesBackAsItWasWritten) {
   const TempDir dir;
@@ -48,11 +48,13 @@ TEST(Snapshot, ComesBackAsItWasWritten) {
     EXPECT_EQ(*state, contents.device_states[i]);
   }
   for (std::uint32_t id = 0; id < 3; ++id) {
-    const auto mapping = reader->map_segment(id);
+    const auto segment = reader->segment(id);
+    ASSERT_TRUE(segment) << segment.error().to_string();
+    const auto mapping = segment->map();
     ASSERT_TRUE(mapping) << mapping.error().to_string();
     EXPECT_TRUE(std::ranges::equal(mapping->bytes(), small.segments()[id]));
-    EXPECT_TRUE(reader->verify_segment(id, mapping->bytes(), 2));
-    EXPECT_TRUE(reader->verify_segment(id, {}));
+    EXPECT_TRUE(verify_segment(*segment, mapping->bytes(), {2}));
+    EXPECT_TRUE(verify_segment(*segment, {}));
   }
 }
 
@@ -120,12 +122,12 @@ TEST(Snapshot, KnowsWhichCriticalChunksNobodyTook) {
   };
   EXPECT_THAT(names(), ElementsAre("RAMF", "RAMF", "RAMF", "UART", "RTC ", "UART"));
   ASSERT_TRUE(reader->device_state(1));
-  ASSERT_TRUE(reader->map_segment(0));
-  ASSERT_TRUE(reader->map_segment(2));
+  ASSERT_TRUE(reader->take_segment(0));
+  ASSERT_TRUE(reader->take_segment(2));
   EXPECT_THAT(names(), ElementsAre("RAMF", "UART", "UART"));
   ASSERT_TRUE(reader->device_state(0));
   ASSERT_TRUE(reader->device_state(2));
-  reader->mark_consumed(reader->segment_chunk(1));
+  ASSERT_TRUE(reader->take_segment(1));
   EXPECT_THAT(names(), IsEmpty());
 }
 
@@ -133,9 +135,8 @@ TEST(Snapshot, AsksForWhatIsNotThereAreRefused) {
   auto reader = SnapshotReader::open(test::memory_file(test::SmallSnapshot().bytes()));
   ASSERT_TRUE(reader);
   EXPECT_EQ(reader->device_state(3).error().kind(), ErrorKind::kUsage);
-  EXPECT_EQ(reader->map_segment(3).error().kind(), ErrorKind::kUsage);
-  EXPECT_EQ(reader->verify_segment(3, {}).error().kind(), ErrorKind::kUsage);
-  EXPECT_EQ(reader->segment_meta(3).error().kind(), ErrorKind::kUsage);
+  EXPECT_EQ(reader->segment(3).error().kind(), ErrorKind::kUsage);
+  EXPECT_EQ(reader->take_segment(3).error().kind(), ErrorKind::kUsage);
 }
 
 TEST(Snapshot, WriterRefusesContentsThatDoNotFitTogether) {
@@ -249,7 +250,9 @@ TEST(Snapshot, AMappedSegmentOutlivesTheReaderAndTheName) {
   {
     auto reader = SnapshotReader::open(dir.file("s"));
     ASSERT_TRUE(reader);
-    auto mapped = reader->map_segment(2);
+    const auto segment = reader->take_segment(2);
+    ASSERT_TRUE(segment);
+    auto mapped = segment->map();
     ASSERT_TRUE(mapped);
     mapping = std::move(*mapped);
   }

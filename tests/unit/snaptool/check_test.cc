@@ -55,7 +55,7 @@ TEST_F(Check, FindsNoFaultWithAGoodFileAtAnyLevel) {
 TEST_F(Check, FindsAFlippedByteOfMemoryAtLevelFullOnly) {
   const auto reader = SnapshotReader::open(path_);
   ASSERT_TRUE(reader);
-  flip_byte(path_, reader->segment_chunk(0).body_offset() + 0x5000);
+  flip_byte(path_, reader->segment_chunks(0).front()->body_offset() + 0x5000);
   EXPECT_EQ(check("meta").status, 0);
   const ToolRun run = check("full");
   EXPECT_EQ(run.status, 4);

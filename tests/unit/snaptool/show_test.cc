@@ -107,7 +107,7 @@ TEST_F(Show, ShowsTheMetaOfEveryChunkByItsNumber) {
     EXPECT_EQ(run.status, 0) << run.err;
     EXPECT_EQ(show(chunk.name()).out, run.out);
   }
-  EXPECT_EQ(show_json(reader->segment_chunk(0).name() + ".data_bytes"), "4096");
+  EXPECT_EQ(show_json(reader->segment_chunks(0).front()->name() + ".data_bytes"), "4096");
 }
 
 TEST_F(Show, ListsWhatExistsWhenANameDoesNot) {

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "ram/extent_batch.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "format/constants.h"
+#include "format/digest.h"
+
+namespace vmsnap {
+
+ExtentBatch::ExtentBatch(ExtentRamMeta meta, std::uint64_t segment_size, Codec codec)
+    : meta_(std::move(meta)), codec_(codec), begin_(meta_.begin()), end_(meta_.end(segment_size)) {
+  run_begin_.reserve(meta_.runs.size());
+  run_data_.reserve(meta_.runs.size());
+  std::uint64_t at = begin_;
+  std::uint64_t data = 0;
+  for (const PageRun& run : meta_.runs) {
+    run_begin_.push_back(at);
+    run_data_.push_back(data);
+    at += run.pages * kPageSize;
+    if (run.kind == PageRunKind::kData) data += run.pages * kPageSize;
+  }
+  if (codec_ == Codec::kNone) return;
+  blocks_.reserve(meta_.block_sizes.size());
+  std::uint64_t body = 0;
+  data = 0;
+  for (const std::uint32_t content : block_contents(meta_)) {
+    const std::uint32_t encoded = meta_.block_sizes[blocks_.size()];
+    blocks_.push_back({data, body, content, encoded});
+    data += content;
+    body += encoded;
+  }
+}
+
+Result<ExtentBatch> ExtentBatch::read(const ChunkReader& reader, const ChunkRecord& chunk,
+                                      std::uint64_t segment_size) {
+  const auto at_chunk = [&](Error error) {
+    error.in_file(reader.file().name()).at_offset(chunk.meta_offset()).in_chunk(chunk.name());
+    return error;
+  };
+  VMSNAP_ASSIGN_OR_RETURN(const ByteVector bytes, reader.meta(chunk));
+  const auto codec = static_cast<Codec>(chunk.header.codec());
+  auto meta = decode_extent_ram(bytes, segment_size, chunk.header.body_size, codec);
+  if (!meta) return at_chunk(std::move(meta).error());
+  if (meta->segment != chunk.header.instance) {
+    return at_chunk(
+        Error(ErrorKind::kCorrupt, fmt::format("the meta belongs to segment {}, the chunk to segment {}",
+                                               meta->segment, chunk.header.instance))
+            .in_field("segment"));
+  }
+  if (chunk.header.has_leaves() && leaves_hash(meta->leaves) != chunk.header.body_hash) {
+    return at_chunk(
+        Error(ErrorKind::kCorrupt, "the leaves do not match the body hash of the chunk").in_field("leaves"));
+  }
+  return ExtentBatch(std::move(*meta), segment_size, codec);
+}
+
+ExtentBatch::Piece ExtentBatch::piece_at(std::uint64_t at, std::uint64_t limit) const {
+  const auto next = std::upper_bound(run_begin_.begin(), run_begin_.end(), at);
+  const auto index = static_cast<std::size_t>(next - run_begin_.begin()) - 1;
+  const PageRun& run = meta_.runs[index];
+  const std::uint64_t inside = at - run_begin_[index];
+  const std::uint64_t size = std::min(limit, run.pages * kPageSize - inside);
+  return {run.kind, size, run_data_[index] + inside, run.source + inside};
+}
+
+const DataBlock& ExtentBatch::block_of(std::uint64_t data_offset) const {
+  const auto next = std::upper_bound(
+      blocks_.begin(), blocks_.end(), data_offset,
+      [](std::uint64_t offset, const DataBlock& block) { return offset < block.data_offset; });
+  return *std::prev(next);
+}
+
+}  // namespace vmsnap

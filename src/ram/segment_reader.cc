@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "ram/segment_reader.h"
+
+#include <fmt/format.h>
+#include <lz4.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "format/constants.h"
+#include "format/digest.h"
+#include "ram/flat_ram.h"
+
+namespace vmsnap {
+namespace {
+
+constexpr std::uint64_t kPieceSize = 256u << 10;
+// Half of what the kernel allows a process (vm.max_map_count), which has other mappings too.
+constexpr std::size_t kMaxMappedRuns = 32'000;
+
+}  // namespace
+
+Result<SegmentReader> SegmentReader::open(const ChunkReader& reader, std::uint32_t segment,
+                                          std::uint64_t size, std::span<const ChunkRecord* const> chunks) {
+  SegmentReader result(reader, segment, size);
+  if (chunks.empty()) {
+    return Error(ErrorKind::kCorrupt, fmt::format("no chunk holds memory segment {}", segment))
+        .in_file(reader.file().name());
+  }
+  if (chunks.front()->header.type == kChunkFlatRam) {
+    VMSNAP_RETURN_IF_ERROR(result.load_flat(*chunks.front()));
+  } else {
+    VMSNAP_RETURN_IF_ERROR(result.load_extents(chunks));
+    VMSNAP_RETURN_IF_ERROR(result.check_duplicates());
+  }
+  result.zero_leaf_ = zero_hash(std::uint64_t{1} << result.extent_shift_);
+  return result;
+}
+
+Result<void> SegmentReader::load_flat(const ChunkRecord& chunk) {
+  VMSNAP_ASSIGN_OR_RETURN(FlatRamMeta meta, read_flat_ram_meta(*reader_, chunk));
+  flat_ = &chunk;
+  extent_shift_ = meta.extent_shift;
+  data_bytes_ = meta.data_bytes;
+  leaves_ = std::move(meta.leaves);
+  return {};
+}
+
+Result<void> SegmentReader::load_extents(std::span<const ChunkRecord* const> chunks) {
+  std::uint64_t next = 0;
+  for (const ChunkRecord* chunk : chunks) {
+    const auto corrupt = [&](std::string message) {
+      return Error(ErrorKind::kCorrupt, std::move(message))
+          .in_file(reader_->file().name())
+          .at_offset(chunk->offset)
+          .in_chunk(chunk->name());
+    };
+    VMSNAP_ASSIGN_OR_RETURN(ExtentBatch batch, ExtentBatch::read(*reader_, *chunk, size_));
+    const ExtentRamMeta& meta = batch.meta();
+    if (leaves_.empty()) extent_shift_ = meta.extent_shift;
+    if (meta.extent_shift != extent_shift_) {
+      return corrupt(fmt::format("its extents have 2^{} bytes, those of the segment before it 2^{}",
+                                 meta.extent_shift, extent_shift_));
+    }
+    if (batch.begin() != next) {
+      return corrupt(
+          fmt::format("memory segment {} goes on at {:#x} and not at {:#x}", segment_, batch.begin(), next));
+    }
+    next = batch.end();
+    data_bytes_ += meta.data_bytes();
+    compressed_ = compressed_ || batch.codec() != Codec::kNone;
+    leaves_.insert(leaves_.end(), meta.leaves.begin(), meta.leaves.end());
+    batches_.push_back({chunk, std::move(batch)});
+  }
+  if (next != size_) {
+    return Error(ErrorKind::kCorrupt,
+                 fmt::format("memory segment {} ends at {:#x} and not at {:#x}", segment_, next, size_))
+        .in_file(reader_->file().name());
+  }
+  return {};
+}
+
+Result<void> SegmentReader::check_duplicates() const {
+  for (const StoredBatch& stored : batches_) {
+    std::uint64_t at = stored.batch.begin();
+    for (const PageRun& run : stored.batch.meta().runs) {
+      const std::uint64_t size = run.pages * kPageSize;
+      at += size;
+      if (run.kind != PageRunKind::kDuplicate) continue;
+      for (std::uint64_t source = run.source; source < run.source + size;) {
+        const StoredBatch& origin = batch_at(source);
+        const std::uint64_t limit = std::min(run.source + size, origin.batch.end()) - source;
+        const ExtentBatch::Piece piece = origin.batch.piece_at(source, limit);
+        if (piece.kind != PageRunKind::kData) {
+          return Error(ErrorKind::kCorrupt,
+                       fmt::format("the pages up to {:#x} repeat what is at {:#x}, where no data is", at,
+                                   source))
+              .in_file(reader_->file().name())
+              .at_offset(stored.chunk->meta_offset())
+              .in_chunk(stored.chunk->name())
+              .in_field("runs.source");
+        }
+        source += piece.size;
+      }
+    }
+  }
+  return {};
+}
+
+std::uint64_t SegmentReader::extent_end(std::uint64_t index) const {
+  return std::min(size_, (index + 1) << extent_shift_);
+}
+
+const SegmentReader::StoredBatch& SegmentReader::batch_at(std::uint64_t at) const {
+  const auto next =
+      std::upper_bound(batches_.begin(), batches_.end(), at,
+                       [](std::uint64_t offset, const StoredBatch& b) { return offset < b.batch.begin(); });
+  return *std::prev(next);
+}
+
+Result<bool> SegmentReader::is_hole(std::uint64_t index, SegmentCursor& cursor) const {
+  const std::uint64_t begin = extent_begin(index);
+  const std::uint64_t end = extent_end(index);
+  if (flat_ == nullptr) {
+    const ExtentBatch::Piece piece = batch_at(begin).batch.piece_at(begin, end - begin);
+    return piece.kind == PageRunKind::kZero && piece.size == end - begin;
+  }
+  VMSNAP_RETURN_IF_ERROR(look_for_data(flat_->body_offset() + begin, cursor));
+  return cursor.data.begin >= flat_->body_offset() + end;
+}
+
+Result<void> SegmentReader::look_for_data(std::uint64_t at, SegmentCursor& cursor) const {
+  if (cursor.asked_from <= at && at < cursor.data.end) return {};
+  VMSNAP_ASSIGN_OR_RETURN(const auto data, reader_->file().next_data(at, flat_->body_end()));
+  cursor.asked_from = at;
+  cursor.data = data ? *data : FileRange{flat_->body_end(), flat_->body_end()};
+  return {};
+}
+
+Result<void> SegmentReader::read(std::uint64_t begin, MutableByteView out, bool out_is_zero,
+                                 SegmentCursor& cursor) const {
+  if (flat_ != nullptr) return read_flat(begin, out, out_is_zero, cursor);
+  return read_extents(begin, out, out_is_zero, cursor);
+}
+
+Result<void> SegmentReader::read_flat(std::uint64_t begin, MutableByteView out, bool out_is_zero,
+                                      SegmentCursor& cursor) const {
+  std::uint64_t at = flat_->body_offset() + begin;
+  while (!out.empty()) {
+    VMSNAP_RETURN_IF_ERROR(look_for_data(at, cursor));
+    const bool data = cursor.data.begin <= at;
+    const std::uint64_t stop = std::min(at + out.size(), data ? cursor.data.end : cursor.data.begin);
+    const MutableByteView piece = out.first(stop - at);
+    if (data) {
+      VMSNAP_RETURN_IF_ERROR(reader_->file().read_at(at, piece));
+    } else if (!out_is_zero) {
+      std::memset(piece.data(), 0, piece.size());
+    }
+    out = out.subspan(piece.size());
+    at = stop;
+  }
+  return {};
+}
+
+Result<void> SegmentReader::read_extents(std::uint64_t begin, MutableByteView out, bool out_is_zero,
+                                         SegmentCursor& cursor) const {
+  while (!out.empty()) {
+    const StoredBatch& stored = batch_at(begin);
+    const ExtentBatch::Piece piece =
+        stored.batch.piece_at(begin, std::min<std::uint64_t>(out.size(), stored.batch.end() - begin));
+    const MutableByteView place = out.first(piece.size);
+    switch (piece.kind) {
+      case PageRunKind::kData:
+        if (stored.batch.codec() == Codec::kNone) {
+          VMSNAP_RETURN_IF_ERROR(
+              reader_->file().read_at(stored.chunk->body_offset() + piece.data_offset, place));
+        } else {
+          VMSNAP_RETURN_IF_ERROR(read_blocks(stored, piece.data_offset, place, cursor));
+        }
+        break;
+      case PageRunKind::kDuplicate:
+        // Once at most: what is repeated is data.
+        VMSNAP_RETURN_IF_ERROR(read_extents(piece.source, place, out_is_zero, cursor));
+        break;
+      default:
+        if (!out_is_zero) std::memset(place.data(), 0, place.size());
+        break;
+    }
+    out = out.subspan(piece.size);
+    begin += piece.size;
+  }
+  return {};
+}
+
+Result<void> SegmentReader::read_blocks(const StoredBatch& stored, std::uint64_t data_offset,
+                                        MutableByteView out, SegmentCursor& cursor) const {
+  while (!out.empty()) {
+    const DataBlock& block = stored.batch.block_of(data_offset);
+    const std::uint64_t skipped = data_offset - block.data_offset;
+    const MutableByteView place =
+        out.first(std::min<std::uint64_t>(out.size(), block.content_size - skipped));
+    const std::uint64_t file_offset = stored.chunk->body_offset() + block.body_offset;
+    if (block.encoded_size == block.content_size) {
+      VMSNAP_RETURN_IF_ERROR(reader_->file().read_at(file_offset + skipped, place));
+    } else {
+      const bool whole = place.size() == block.content_size;
+      if (whole || cursor.held != &block) {
+        cursor.encoded.resize(block.encoded_size);
+        VMSNAP_RETURN_IF_ERROR(reader_->file().read_at(file_offset, cursor.encoded));
+        if (!whole) {
+          cursor.block.resize(kBlockSize);
+          cursor.held = &block;
+        }
+        std::byte* target = whole ? place.data() : cursor.block.data();
+        const int size = LZ4_decompress_safe(
+            reinterpret_cast<const char*>(cursor.encoded.data()), reinterpret_cast<char*>(target),
+            static_cast<int>(block.encoded_size), static_cast<int>(block.content_size));
+        if (size != static_cast<int>(block.content_size)) {
+          cursor.held = nullptr;
+          return Error(ErrorKind::kCorrupt,
+                       "a block of compressed guest memory does not decompress; the "
+                       "file is damaged")
+              .in_file(reader_->file().name())
+              .at_offset(file_offset)
+              .in_chunk(stored.chunk->name());
+        }
+      }
+      if (!whole) std::memcpy(place.data(), cursor.block.data() + skipped, place.size());
+    }
+    out = out.subspan(place.size());
+    data_offset += place.size();
+  }
+  return {};
+}
+
+Error SegmentReader::bad_extent(std::uint64_t index) const {
+  const std::uint64_t begin = extent_begin(index);
+  const ChunkRecord& chunk = flat_ != nullptr ? *flat_ : *batch_at(begin).chunk;
+  return Error(ErrorKind::kCorrupt,
+               fmt::format(
+                   "{} bytes of guest memory from {:#x} of segment {} do not match their hash; the file is "
+                   "damaged",
+                   extent_end(index) - begin, begin, segment_))
+      .in_file(reader_->file().name())
+      .at_offset(chunk.body_offset() + (flat_ != nullptr ? begin : 0))
+      .in_chunk(chunk.name());
+}
+
+Result<void> SegmentReader::verify_bytes(std::uint64_t index, ByteView bytes) const {
+  if (xxh3_64(bytes) == leaves_[index]) return {};
+  return bad_extent(index);
+}
+
+Result<void> SegmentReader::verify_zero(std::uint64_t index) const {
+  const std::uint64_t size = extent_end(index) - extent_begin(index);
+  const bool whole = size == std::uint64_t{1} << extent_shift_;
+  if ((whole ? zero_leaf_ : zero_hash(size)) == leaves_[index]) return {};
+  return bad_extent(index);
+}
+
+Result<void> SegmentReader::verify_extent(std::uint64_t index, SegmentCursor& cursor) const {
+  const std::uint64_t end = extent_end(index);
+  Xxh3Stream stream;
+  ByteVector piece;
+  for (std::uint64_t at = extent_begin(index); at < end; at += piece.size()) {
+    piece.resize(std::min(kPieceSize, end - at));
+    VMSNAP_RETURN_IF_ERROR(read(at, piece, false, cursor));
+    stream.update(piece);
+  }
+  if (stream.digest_64() == leaves_[index]) return {};
+  return bad_extent(index);
+}
+
+bool SegmentReader::is_mappable() const {
+  if (flat_ != nullptr) return true;
+  std::size_t runs = 0;
+  for (const StoredBatch& stored : batches_) runs += stored.batch.meta().runs.size();
+  return !compressed_ && runs <= kMaxMappedRuns;
+}
+
+Result<Mapping> SegmentReader::map() const {
+  if (!is_mappable()) {
+    return Error(ErrorKind::kUsage,
+                 "this memory cannot be mapped: it is compressed or too scattered in the file")
+        .in_file(reader_->file().name());
+  }
+  VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t file_size, reader_->file().size());
+  if (file_size < reader_->file_size()) {
+    return Error(ErrorKind::kTruncated,
+                 "the file became shorter since it was opened; do not change snapshots in place")
+        .in_file(reader_->file().name())
+        .at_offset(file_size);
+  }
+  if (flat_ != nullptr) return Mapping::private_copy(reader_->file(), flat_->body_offset(), size_);
+  VMSNAP_ASSIGN_OR_RETURN(Mapping mapping, Mapping::anonymous(size_));
+  for (const StoredBatch& stored : batches_) {
+    for (std::uint64_t at = stored.batch.begin(); at < stored.batch.end();) {
+      const ExtentBatch::Piece piece = stored.batch.piece_at(at, stored.batch.end() - at);
+      std::uint64_t size = piece.size;
+      if (piece.kind != PageRunKind::kZero) {
+        const std::uint64_t from = piece.kind == PageRunKind::kData ? at : piece.source;
+        const StoredBatch& origin = batch_at(from);
+        const ExtentBatch::Piece data =
+            origin.batch.piece_at(from, std::min(size, origin.batch.end() - from));
+        size = data.size;
+        VMSNAP_RETURN_IF_ERROR(
+            mapping.overlay(at, reader_->file(), origin.chunk->body_offset() + data.data_offset, size));
+      }
+      at += size;
+    }
+  }
+  return mapping;
+}
+
+Digest128 memory_digest(std::span<const SegmentReader> segments) {
+  Xxh3Stream stream;
+  for (const SegmentReader& segment : segments) {
+    std::array<std::byte, 16> head;
+    store_le(MutableByteView(head), 0, segment.size());
+    store_le(MutableByteView(head), 8, std::uint64_t{segment.extent_shift()});
+    stream.update(head);
+    stream.update(std::as_bytes(segment.leaves()));
+  }
+  return stream.digest_128();
+}
+
+}  // namespace vmsnap
