@@ -195,6 +195,18 @@ Result<SchemaLoader::Vector> SchemaLoader::references(const Table& table, std::u
   return found;
 }
 
+Result<std::vector<SchemaLoader::Table>> SchemaLoader::tables(const Table& table, std::uint32_t slot,
+                                                              std::uint64_t cost) {
+  VMSNAP_ASSIGN_OR_RETURN(const Vector entries, references(table, slot));
+  std::vector<Table> found;
+  for (std::uint32_t i = 0; i < entries.count; ++i) {
+    VMSNAP_RETURN_IF_ERROR(spend(cost));
+    VMSNAP_ASSIGN_OR_RETURN(const Table entry, reader_.table(entries.first + 4 * i));
+    found.push_back(entry);
+  }
+  return found;
+}
+
 Result<std::string> SchemaLoader::text(const Table& table, std::uint32_t slot) {
   VMSNAP_ASSIGN_OR_RETURN(const std::uint32_t at, reader_.field(table, slot, 4, 4));
   if (at == 0) return std::string();
@@ -230,12 +242,10 @@ Result<std::string> SchemaLoader::documentation(const Table& table, std::uint32_
 }
 
 Result<SchemaLoader::Attributes> SchemaLoader::attributes(const Table& table, std::uint32_t slot) {
-  VMSNAP_ASSIGN_OR_RETURN(const Vector entries, references(table, slot));
+  VMSNAP_ASSIGN_OR_RETURN(const std::vector<Table> entries, tables(table, slot, kAttributeCost));
   Attributes found;
   std::set<std::string, std::less<>> seen;
-  for (std::uint32_t i = 0; i < entries.count; ++i) {
-    VMSNAP_RETURN_IF_ERROR(spend(kAttributeCost));
-    VMSNAP_ASSIGN_OR_RETURN(const Table entry, reader_.table(entries.first + 4 * i));
+  for (const Table& entry : entries) {
     VMSNAP_ASSIGN_OR_RETURN(std::string key, name(entry, slot::attribute::kKey, false));
     VMSNAP_ASSIGN_OR_RETURN(std::string value, text(entry, slot::attribute::kValue));
     if (!seen.insert(key).second) return damaged("the attribute {} stands twice at one place", key);
@@ -282,10 +292,8 @@ Result<void> SchemaLoader::load_header(const Table& schema) {
 }
 
 Result<void> SchemaLoader::load_object_names(const Table& schema) {
-  VMSNAP_ASSIGN_OR_RETURN(const Vector objects, references(schema, slot::kObjects));
-  for (std::uint32_t i = 0; i < objects.count; ++i) {
-    VMSNAP_RETURN_IF_ERROR(spend(4));
-    VMSNAP_ASSIGN_OR_RETURN(const Table table, reader_.table(objects.first + 4 * i));
+  VMSNAP_ASSIGN_OR_RETURN(const std::vector<Table> objects, tables(schema, slot::kObjects, 4));
+  for (const Table& table : objects) {
     Object object;
     VMSNAP_ASSIGN_OR_RETURN(object.name, name(table, slot::object::kName, true));
     VMSNAP_ASSIGN_OR_RETURN(object.is_struct, flag(table, slot::object::kIsStruct));
@@ -297,10 +305,8 @@ Result<void> SchemaLoader::load_object_names(const Table& schema) {
 }
 
 Result<void> SchemaLoader::load_enums(const Table& schema) {
-  VMSNAP_ASSIGN_OR_RETURN(const Vector enums, references(schema, slot::kEnums));
-  for (std::uint32_t i = 0; i < enums.count; ++i) {
-    VMSNAP_RETURN_IF_ERROR(spend(4));
-    VMSNAP_ASSIGN_OR_RETURN(const Table table, reader_.table(enums.first + 4 * i));
+  VMSNAP_ASSIGN_OR_RETURN(const std::vector<Table> enums, tables(schema, slot::kEnums, 4));
+  for (const Table& table : enums) {
     VMSNAP_ASSIGN_OR_RETURN(Enum loaded, load_enum(table));
     if (!names_.insert(loaded.name).second) return damaged("two types have the name {}", loaded.name);
     model_.enums_.push_back(std::move(loaded));
@@ -322,12 +328,11 @@ Result<Enum> SchemaLoader::load_enum(const Table& table) {
   } else {
     loaded.underlying = scalar_of(underlying.base);
   }
-  VMSNAP_ASSIGN_OR_RETURN(const Vector values, references(table, slot::enumeration::kValues));
+  VMSNAP_ASSIGN_OR_RETURN(const std::vector<Table> values,
+                          tables(table, slot::enumeration::kValues, kAttributeCost));
   std::set<std::string> value_names;
   std::set<std::int64_t> numbers;
-  for (std::uint32_t i = 0; i < values.count; ++i) {
-    VMSNAP_RETURN_IF_ERROR(spend(kAttributeCost));
-    VMSNAP_ASSIGN_OR_RETURN(const Table entry, reader_.table(values.first + 4 * i));
+  for (const Table& entry : values) {
     VMSNAP_ASSIGN_OR_RETURN(EnumValue value, load_enum_value(entry, loaded));
     if (!value_names.insert(value.name).second || !numbers.insert(value.value).second) {
       return damaged("{}.{} stands for the same as another value, or has its name", loaded.name, value.name);
@@ -397,12 +402,11 @@ Result<void> SchemaLoader::load_fields(Object& object, const Table& table) {
   }
   VMSNAP_ASSIGN_OR_RETURN(object.attributes, attributes(table, slot::object::kAttributes));
   VMSNAP_ASSIGN_OR_RETURN(object.documentation, documentation(table, slot::object::kDocumentation));
-  VMSNAP_ASSIGN_OR_RETURN(const Vector fields, references(table, slot::object::kFields));
+  VMSNAP_ASSIGN_OR_RETURN(const std::vector<Table> fields,
+                          tables(table, slot::object::kFields, kAttributeCost));
   std::set<std::string> field_names;
   std::set<std::uint16_t> ids;
-  for (std::uint32_t i = 0; i < fields.count; ++i) {
-    VMSNAP_RETURN_IF_ERROR(spend(kAttributeCost));
-    VMSNAP_ASSIGN_OR_RETURN(const Table entry, reader_.table(fields.first + 4 * i));
+  for (const Table& entry : fields) {
     VMSNAP_ASSIGN_OR_RETURN(Field field, load_field(object, entry));
     if (!field_names.insert(field.name).second || !ids.insert(field.id).second) {
       return damaged("the field {}.{} shares its name or its id with another", object.name, field.name);

@@ -12,8 +12,8 @@
 
 namespace vmsnap::reflect {
 
-/// Reads with the same bounded reader that serves data, not with the FlatBuffers verifier, which looks at a shared
-/// part once for each reference to it: 580 KB of schema kept it busy for 3.6 s.
+/// Reads with the same bounded reader that serves data, not with the FlatBuffers verifier, which looks at a
+/// shared part once for each reference to it: 580 KB of schema kept it busy for 3.6 s.
 class SchemaLoader {
  public:
   SchemaLoader(ByteView bfbs, const Limits& limits);
@@ -40,6 +40,8 @@ class SchemaLoader {
   [[nodiscard]] Result<bool> flag(const Table& table, std::uint32_t slot) const;
   /// Empty when absent.
   [[nodiscard]] Result<Vector> references(const Table& table, std::uint32_t slot);
+  /// The tables of a vector, each at a price of `cost`; empty when absent.
+  [[nodiscard]] Result<std::vector<Table>> tables(const Table& table, std::uint32_t slot, std::uint64_t cost);
   [[nodiscard]] Result<std::string> text(const Table& table, std::uint32_t slot);
   [[nodiscard]] Result<std::string> name(const Table& table, std::uint32_t slot, bool qualified);
   [[nodiscard]] Result<std::string> documentation(const Table& table, std::uint32_t slot);
