@@ -10,14 +10,20 @@
 namespace vmsnap::vmm {
 namespace {
 
+/// For KVM_GET_DEVICE_ATTR and KVM_SET_DEVICE_ATTR: the TSC offset, which goes to or comes from `offset`.
+kvm_device_attr tsc_offset_attribute(std::uint64_t& offset) {
+  kvm_device_attr attribute{};
+  attribute.group = KVM_VCPU_TSC_CTRL;
+  attribute.attr = KVM_VCPU_TSC_OFFSET;
+  attribute.addr = reinterpret_cast<std::uintptr_t>(&offset);
+  return attribute;
+}
+
 Result<std::uint64_t> read_tsc(const KvmVcpu& vcpu, std::uint64_t anchor) {
   const HostFacts& facts = vcpu.facts();
   if (facts.has_tsc_offset) {
     std::uint64_t offset = 0;
-    kvm_device_attr attribute{};
-    attribute.group = KVM_VCPU_TSC_CTRL;
-    attribute.attr = KVM_VCPU_TSC_OFFSET;
-    attribute.addr = reinterpret_cast<std::uintptr_t>(&offset);
+    kvm_device_attr attribute = tsc_offset_attribute(offset);
     VMSNAP_RETURN_IF_ERROR(
         vcpu.fd().call(KVM_GET_DEVICE_ATTR, "KVM_GET_DEVICE_ATTR(TSC_OFFSET)", &attribute));
     return scale_tsc(anchor, facts) + offset;
@@ -31,10 +37,7 @@ Result<void> write_tsc(const KvmVcpu& vcpu, std::uint64_t tsc, std::uint64_t anc
   const HostFacts& facts = vcpu.facts();
   if (facts.has_tsc_offset) {
     std::uint64_t offset = tsc - scale_tsc(anchor, facts);
-    kvm_device_attr attribute{};
-    attribute.group = KVM_VCPU_TSC_CTRL;
-    attribute.attr = KVM_VCPU_TSC_OFFSET;
-    attribute.addr = reinterpret_cast<std::uintptr_t>(&offset);
+    kvm_device_attr attribute = tsc_offset_attribute(offset);
     VMSNAP_RETURN_IF_ERROR(
         vcpu.fd().call(KVM_SET_DEVICE_ATTR, "KVM_SET_DEVICE_ATTR(TSC_OFFSET)", &attribute));
     return {};
