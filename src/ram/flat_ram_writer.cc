@@ -2,7 +2,6 @@
 #include "ram/flat_ram_writer.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -15,26 +14,30 @@ namespace {
 constexpr std::uint64_t kMaxRun = 1u << 20;
 constexpr std::uint64_t kFlushWindow = 32u << 20;
 
-/// Gathers adjacent ranges of the segment into writes of up to kMaxRun.
+/// Gathers adjacent pages into writes of up to kMaxRun.
 class RunWriter {
  public:
-  RunWriter(const File& file, std::uint64_t body_offset, ByteView segment)
-      : file_(file), body_offset_(body_offset), segment_(segment) {}
+  RunWriter(const File& file, std::uint64_t body_offset) : file_(file), body_offset_(body_offset) {}
 
-  Result<void> add(std::uint64_t begin, std::uint64_t end) {
-    if (begin != end_ || end - begin_ > kMaxRun) {
+  /// `bytes`, which belong at `begin` of the segment, must stay until flush().
+  Result<void> add(std::uint64_t begin, ByteView bytes) {
+    const bool adjacent = begin == begin_ + run_.size() && bytes.data() == run_.data() + run_.size();
+    if (!adjacent || run_.size() > kMaxRun) {
       VMSNAP_RETURN_IF_ERROR(flush());
       begin_ = begin;
+      run_ = bytes;
+    } else {
+      run_ = {run_.data(), run_.size() + bytes.size()};
     }
-    end_ = end;
     return {};
   }
 
   Result<void> flush() {
-    while (begin_ < end_) {
-      const std::uint64_t size = std::min(kMaxRun, end_ - begin_);
-      VMSNAP_RETURN_IF_ERROR(file_.write_at(body_offset_ + begin_, segment_.subspan(begin_, size)));
+    while (!run_.empty()) {
+      const std::uint64_t size = std::min<std::uint64_t>(kMaxRun, run_.size());
+      VMSNAP_RETURN_IF_ERROR(file_.write_at(body_offset_ + begin_, run_.first(size)));
       begin_ += size;
+      run_ = run_.subspan(size);
       // Keeps the disk busy while we go on, instead of leaving everything to the fsync at the end. A hint:
       // where it is not understood, nothing is lost.
       if (begin_ - flushed_ >= kFlushWindow) {
@@ -49,41 +52,45 @@ class RunWriter {
  private:
   const File& file_;
   std::uint64_t body_offset_;
-  ByteView segment_;
-  std::uint64_t begin_ = 0;
-  std::uint64_t end_ = 0;
+  ByteView run_;
+  std::uint64_t begin_ = 0;  // of the run in the segment
   std::uint64_t flushed_ = 0;
 };
 
 }  // namespace
 
 Result<WrittenRam> write_flat_ram(ChunkWriter& writer, std::uint32_t schema_id, std::uint32_t segment,
-                                  const RamSource& source) {
-  const std::uint64_t size = source.bytes.size();
-  const bool aligned = reinterpret_cast<std::uintptr_t>(source.bytes.data()) % kPageSize == 0;
-  if (size == 0 || size % kPageSize != 0 || (source.private_anonymous && !aligned)) {
-    return Error(ErrorKind::kUsage,
-                 fmt::format("memory segment {} of {} bytes does not consist of whole pages", segment, size));
-  }
-  VMSNAP_ASSIGN_OR_RETURN(const std::uint8_t extent_shift, choose_extent_shift(size));
-  FlatRamMeta meta{segment, extent_shift, 0, {}};
-  meta.leaves.resize(extent_count(size, extent_shift));
+                                  ExtentSource& source, const PassOptions& options) {
+  FlatRamMeta meta{segment, source.extent_shift(), 0, {}};
+  meta.leaves.resize(source.extent_count());
   const auto meta_size = static_cast<std::uint32_t>(encode(meta).size());
   VMSNAP_ASSIGN_OR_RETURN(
       const ChunkReservation reservation,
-      writer.reserve({kChunkFlatRam, schema_id, segment, kChunkCritical | kChunkLeaves}, meta_size, size,
-                     std::uint64_t{1} << writer.header().body_align_shift));
-  RunWriter runs(*writer.sink().seekable(), reservation.body_offset, source.bytes);
-  ExtentScanner scanner(source, extent_shift);
+      writer.reserve({kChunkFlatRam, schema_id, segment, kChunkCritical | kChunkLeaves}, meta_size,
+                     source.size(), std::uint64_t{1} << writer.header().body_align_shift));
+  RunWriter runs(*writer.sink().seekable(), reservation.body_offset);
+  Extent extent;
   for (std::size_t i = 0; i < meta.leaves.size(); ++i) {
-    scanner.scan(i);
-    meta.leaves[i] = scanner.leaf();
-    meta.data_bytes += scanner.data_bytes();
-    for (const ByteRange& range : scanner.data()) VMSNAP_RETURN_IF_ERROR(runs.add(range.begin, range.end));
+    VMSNAP_RETURN_IF_ERROR(check_cancelled(options));
+    VMSNAP_RETURN_IF_ERROR(source.scan(i, extent));
+    meta.leaves[i] = extent.leaf;
+    meta.data_bytes += extent.data_bytes();
+    for (const ByteRange& range : extent.data) {
+      VMSNAP_RETURN_IF_ERROR(runs.add(range.begin, extent.view(range)));
+    }
+    if (!source.is_memory()) VMSNAP_RETURN_IF_ERROR(runs.flush());
+    if (options.progress) options.progress(extent.end - extent.begin);
   }
   VMSNAP_RETURN_IF_ERROR(runs.flush());
   VMSNAP_RETURN_IF_ERROR(writer.commit(reservation, encode(meta), leaves_hash(meta.leaves)));
   return WrittenRam{reservation.body_offset, meta.data_bytes};
+}
+
+Result<WrittenRam> write_flat_ram(ChunkWriter& writer, std::uint32_t schema_id, std::uint32_t segment,
+                                  const RamSource& memory, const PassOptions& options) {
+  VMSNAP_RETURN_IF_ERROR(MemorySource::check(memory));
+  MemorySource source(memory);
+  return write_flat_ram(writer, schema_id, segment, source, options);
 }
 
 }  // namespace vmsnap

@@ -6,7 +6,8 @@
 
 #include "base/result.h"
 #include "container/chunk_writer.h"
-#include "ram/extent_scanner.h"
+#include "ram/extent_source.h"
+#include "ram/pass_options.h"
 
 namespace vmsnap {
 
@@ -16,10 +17,17 @@ struct WrittenRam {
   std::uint64_t data_bytes = 0;   // bytes of pages that are not all zero
 };
 
-/// Writes one RAMF chunk: pages that are not all zero go from `source` to the file by pwrite(2) in runs of up
-/// to 1 MiB, each extent hashed just before; all-zero pages become holes. The size of `source` is a multiple
-/// of the page size, not 0. Errors: Io, Usage, LimitExceeded.
+/// Writes one RAMF chunk: pages that are not all zero go to the file by pwrite(2) in runs of up to 1 MiB,
+/// each extent hashed just before, those of memory straight from where they are; all-zero pages become holes.
+/// Of `options`, the number of threads does not matter: the file takes the bytes of one. Errors: Io; Usage
+/// (the sink has no file behind it); LimitExceeded; InvalidState (cancelled); those of the source.
 [[nodiscard]] Result<WrittenRam> write_flat_ram(ChunkWriter& writer, std::uint32_t schema_id,
-                                                std::uint32_t segment, const RamSource& source);
+                                                std::uint32_t segment, ExtentSource& source,
+                                                const PassOptions& options = {});
+
+/// The same of guest memory. Errors also: those of MemorySource::check().
+[[nodiscard]] Result<WrittenRam> write_flat_ram(ChunkWriter& writer, std::uint32_t schema_id,
+                                                std::uint32_t segment, const RamSource& memory,
+                                                const PassOptions& options = {});
 
 }  // namespace vmsnap

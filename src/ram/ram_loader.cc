@@ -20,9 +20,7 @@ Result<void> for_each_extent(const SegmentReader& segment, const PassOptions& op
   return parallel_for(segment.leaves().size(), grain, options.threads, [&] {
     return [&, cursor = std::make_shared<SegmentCursor>()](std::uint64_t first,
                                                            std::uint64_t last) -> Result<void> {
-      if (options.cancelled != nullptr && options.cancelled->load(std::memory_order_relaxed)) {
-        return Error(ErrorKind::kInvalidState, "it was cancelled");
-      }
+      VMSNAP_RETURN_IF_ERROR(check_cancelled(options));
       for (std::uint64_t i = first; i < last; ++i) VMSNAP_RETURN_IF_ERROR(work(i, *cursor));
       if (options.progress) options.progress(segment.extent_end(last - 1) - segment.extent_begin(first));
       return {};

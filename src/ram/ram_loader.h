@@ -2,24 +2,12 @@
 // Whole segments at once: into memory, or past the hashes.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
-#include <functional>
-
 #include "base/bytes.h"
 #include "base/result.h"
+#include "ram/pass_options.h"
 #include "ram/segment_reader.h"
 
 namespace vmsnap {
-
-/// How a long pass over guest memory is done.
-struct PassOptions {
-  unsigned threads = 1;
-  /// Called from several threads with the number of bytes of the segment that another step has done.
-  std::function<void(std::uint64_t)> progress = {};
-  /// When it becomes true the pass ends with InvalidState. Null: the pass cannot be cancelled.
-  const std::atomic<bool>* cancelled = nullptr;
-};
 
 /// Fills `memory`, which has the segment's size and is zero, from the file. With `verify`, every extent is
 /// hashed where it then is. Errors: Io, Truncated; Corrupt, naming the first extent that is wrong; Usage (the
