@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "base/sink.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
 
 namespace vmsnap {
+namespace {
+
+constexpr std::uint64_t kFlushWindow = 32u << 20;
+
+}  // namespace
 
 Error Sink::failure(int errno_value) const {
   return io_error("cannot write", errno_value);
@@ -56,8 +63,18 @@ Result<void> Sink::skip(std::uint64_t size) {
 }
 
 ssize_t FileSink::write_some(std::span<const iovec> pieces) {
-  return ::pwritev(file_.fd(), pieces.data(), static_cast<int>(pieces.size()),
-                   static_cast<off_t>(position()));
+  const ssize_t taken =
+      ::pwritev(file_.fd(), pieces.data(), static_cast<int>(pieces.size()), static_cast<off_t>(position()));
+  if (taken <= 0) return taken;
+  // Keeps the disk busy while we go on, instead of leaving everything to the fsync at the end. A hint: where
+  // it is not understood, nothing is lost.
+  const std::uint64_t end = position() + static_cast<std::uint64_t>(taken);
+  if (end - flushed_ >= kFlushWindow) {
+    ::sync_file_range(file_.fd(), static_cast<off_t>(flushed_), static_cast<off_t>(end - flushed_),
+                      SYNC_FILE_RANGE_WRITE);
+    flushed_ = end;
+  }
+  return taken;
 }
 
 }  // namespace vmsnap

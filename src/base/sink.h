@@ -64,6 +64,7 @@ class FileSink final : public Sink {
 
  private:
   const File& file_;
+  std::uint64_t flushed_ = 0;
 };
 
 }  // namespace vmsnap

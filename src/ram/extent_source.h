@@ -63,7 +63,7 @@ class ExtentSource {
   /// Looks at extent `index`, which must exist. Its bytes are in the processor's cache afterwards, unless
   /// they are zero. Errors: those of the source.
   [[nodiscard]] virtual Result<void> scan(std::uint64_t index, Extent& extent) = 0;
-  /// True when extent `index`, of the same size as `bytes`, has these bytes. Errors: those of the source.
+  /// True when extent `index` has exactly these bytes. Errors: those of the source.
   [[nodiscard]] virtual Result<bool> holds(std::uint64_t index, ByteView bytes) = 0;
   /// True when the bytes of an extent stay where they are as long as the source lives; else they are in the
   /// extent's storage.

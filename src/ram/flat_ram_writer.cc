@@ -83,7 +83,7 @@ Result<WrittenRam> write_flat_ram(ChunkWriter& writer, std::uint32_t schema_id, 
   }
   VMSNAP_RETURN_IF_ERROR(runs.flush());
   VMSNAP_RETURN_IF_ERROR(writer.commit(reservation, encode(meta), leaves_hash(meta.leaves)));
-  return WrittenRam{reservation.body_offset, meta.data_bytes};
+  return WrittenRam{meta.data_bytes, meta.data_bytes};
 }
 
 Result<WrittenRam> write_flat_ram(ChunkWriter& writer, std::uint32_t schema_id, std::uint32_t segment,

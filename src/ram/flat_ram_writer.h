@@ -8,14 +8,9 @@
 #include "container/chunk_writer.h"
 #include "ram/extent_source.h"
 #include "ram/pass_options.h"
+#include "ram/written_ram.h"
 
 namespace vmsnap {
-
-/// What was written of a segment.
-struct WrittenRam {
-  std::uint64_t body_offset = 0;  // in the file
-  std::uint64_t data_bytes = 0;   // bytes of pages that are not all zero
-};
 
 /// Writes one RAMF chunk: pages that are not all zero go to the file by pwrite(2) in runs of up to 1 MiB,
 /// each extent hashed just before, those of memory straight from where they are; all-zero pages become holes.

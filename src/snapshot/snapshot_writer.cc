@@ -6,8 +6,9 @@
 #include <algorithm>
 
 #include "base/atomic_file.h"
-#include "base/sink.h"
 #include "container/chunk_writer.h"
+#include "ram/extent_ram_writer.h"
+#include "ram/flat_ram_writer.h"
 #include "snapshot/schema_meta.h"
 
 namespace vmsnap {
@@ -81,6 +82,20 @@ Result<void> check_segments(const SnapshotContents& contents) {
       return usage(fmt::format("memory segment \"{}\" has {} bytes in the memory map, but {} were given",
                                segment.name, segment.size, given));
     }
+    VMSNAP_RETURN_IF_ERROR(MemorySource::check(contents.segments[segment.id]));
+  }
+  return {};
+}
+
+Result<void> check_encoding(const Sink& sink, const SnapshotWriteOptions& options) {
+  if (options.encoding == RamEncoding::kExtents) return {};
+  if (options.codec != Codec::kNone) {
+    return usage("flat memory is never compressed; choose the encoding \"extents\" to compress");
+  }
+  if (sink.seekable() == nullptr) {
+    return std::move(
+        usage("flat memory can only be written to a file; choose the encoding \"extents\" for streams")
+            .in_file(sink.name()));
   }
   return {};
 }
@@ -121,6 +136,7 @@ class SchemaWriter {
 
 std::uint8_t body_align_shift(const SnapshotContents& contents, const SnapshotWriteOptions& options) {
   if (options.body_align_shift) return *options.body_align_shift;
+  if (options.encoding != RamEncoding::kFlat) return kMinBodyAlignShift;
   const bool large = std::any_of(
       contents.segments.begin(), contents.segments.end(),
       [](const RamSource& source) { return source.bytes.size() >= std::size_t{1} << kLargeBodyAlignShift; });
@@ -129,9 +145,10 @@ std::uint8_t body_align_shift(const SnapshotContents& contents, const SnapshotWr
 
 }  // namespace
 
-Result<SnapshotSummary> write_snapshot(const File& file, const SnapshotContents& contents,
+Result<SnapshotSummary> write_snapshot(Sink& sink, const SnapshotContents& contents,
                                        std::span<const ChunkType> types,
                                        const SnapshotWriteOptions& options) {
+  VMSNAP_RETURN_IF_ERROR(check_encoding(sink, options));
   VMSNAP_ASSIGN_OR_RETURN(const ByteVector manifest, encode(contents.manifest));
   VMSNAP_ASSIGN_OR_RETURN(const ByteVector memory_map, encode(contents.memory_map));
   VMSNAP_ASSIGN_OR_RETURN(const std::vector<const ChunkType*> device_types,
@@ -150,12 +167,14 @@ Result<SnapshotSummary> write_snapshot(const File& file, const SnapshotContents&
   } else {
     VMSNAP_ASSIGN_OR_RETURN(header.uuid, Uuid::random());
   }
-  FileSink sink(file);
+  const bool extents = options.encoding == RamEncoding::kExtents;
+  if (extents && !contents.segments.empty()) header.features = extent_ram_features(options.codec);
+  const FourCc ram_type = extents ? kChunkExtentRam : kChunkFlatRam;
   VMSNAP_ASSIGN_OR_RETURN(ChunkWriter writer, ChunkWriter::begin(sink, header));
 
   SchemaWriter schemas(writer);
   for (const ChunkType& type : container_chunk_types()) {
-    if (is_ram_chunk(type.type) && (contents.segments.empty() || type.type != kChunkFlatRam)) continue;
+    if (is_ram_chunk(type.type) && (contents.segments.empty() || type.type != ram_type)) continue;
     VMSNAP_RETURN_IF_ERROR(schemas.add(type));
   }
   std::vector<std::uint32_t> device_schemas;
@@ -167,10 +186,15 @@ Result<SnapshotSummary> write_snapshot(const File& file, const SnapshotContents&
   VMSNAP_RETURN_IF_ERROR(writer.append({kChunkMemoryMap, schemas.id_of(kChunkMemoryMap)}, memory_map));
   SnapshotSummary summary;
   for (const MemorySegment& segment : contents.memory_map.segments) {
-    VMSNAP_ASSIGN_OR_RETURN(const WrittenRam ram, write_flat_ram(writer, schemas.id_of(kChunkFlatRam),
-                                                                 segment.id, contents.segments[segment.id]));
+    MemorySource source(contents.segments[segment.id]);
+    const std::uint32_t schema = schemas.id_of(ram_type);
+    VMSNAP_ASSIGN_OR_RETURN(
+        const WrittenRam ram,
+        extents ? write_extent_ram(writer, schema, segment.id, source, options.codec, options.pass)
+                : write_flat_ram(writer, schema, segment.id, source, options.pass));
     summary.ram_bytes += segment.size;
     summary.ram_data_bytes += ram.data_bytes;
+    summary.ram_stored_bytes += ram.stored_bytes;
   }
   for (std::size_t i = 0; i < device_types.size(); ++i) {
     auto appended = writer.append({device_types[i]->type, device_schemas[i], static_cast<std::uint32_t>(i)},
@@ -184,6 +208,13 @@ Result<SnapshotSummary> write_snapshot(const File& file, const SnapshotContents&
   summary.file_size = written.size;
   summary.chunk_count = written.chunk_count;
   return summary;
+}
+
+Result<SnapshotSummary> write_snapshot(const File& file, const SnapshotContents& contents,
+                                       std::span<const ChunkType> types,
+                                       const SnapshotWriteOptions& options) {
+  FileSink sink(file);
+  return write_snapshot(sink, contents, types, options);
 }
 
 Result<SnapshotSummary> write_snapshot(const std::string& path, const SnapshotContents& contents,

@@ -90,7 +90,7 @@ TEST_F(FlatRamFile, HoldsTheMemoryByteForByteWithHolesForZeroPages) {
   write({memory, false});
   EXPECT_EQ(written_.data_bytes, 7 * kPageSize + 6 * kExtent);
   EXPECT_EQ(meta_.data_bytes, written_.data_bytes);
-  EXPECT_EQ(written_.body_offset, chunk_.body_offset());
+  EXPECT_EQ(written_.stored_bytes, written_.data_bytes);
   ByteVector back(memory.size());
   ASSERT_TRUE(reader_->file().read_at(chunk_.body_offset(), back));
   EXPECT_EQ(back, memory);
