@@ -39,7 +39,10 @@ class Names {
   /// Learns from a meta that verifies.
   void learn(const ChunkHeader& header, ByteView meta) {
     if (header.type == kChunkSchema) {
-      if (auto schema = decode_schema_meta(meta)) schemas_[schema->id] = *std::move(schema);
+      if (auto schema = decode_schema_meta(meta)) {
+        const auto id = schema->id;
+        schemas_.insert_or_assign(id, *std::move(schema));
+      }
     } else if (header.type == kChunkManifest) {
       if (auto manifest = decode_manifest(meta)) manifest_ = *std::move(manifest);
     } else if (header.type == kChunkMemoryMap) {
@@ -100,8 +103,8 @@ Result<void> list_chunks(const std::string& path, std::vector<Row>& rows) {
   VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t size, file.size());
   VMSNAP_ASSIGN_OR_RETURN(const FileHeader header, read_file_header(file, size));
   Names names;
-  for (ChunkRecord& chunk : walk_chunks(file, size, header).chunks) {
-    rows.push_back({std::move(chunk), "", "", "", std::nullopt});
+  for (const ChunkRecord& chunk : walk_chunks(file, size, header).chunks) {
+    rows.push_back({chunk, "", "", "", std::nullopt});
     VMSNAP_RETURN_IF_ERROR(read_meta(file, rows.back(), names));
   }
   for (Row& row : rows) {
@@ -131,9 +134,9 @@ Listing list(const std::string& path) {
 
 std::vector<std::string_view> flag_names(const ChunkHeader& header) {
   std::vector<std::string_view> names;
-  if (header.critical()) names.push_back("critical");
-  if ((header.flags & kChunkSafeToCopy) != 0) names.push_back("safe-to-copy");
-  if (header.has_leaves()) names.push_back("leaves");
+  if (header.critical()) names.emplace_back("critical");
+  if ((header.flags & kChunkSafeToCopy) != 0) names.emplace_back("safe-to-copy");
+  if (header.has_leaves()) names.emplace_back("leaves");
   return names;
 }
 

@@ -462,7 +462,7 @@ Result<Field> SchemaLoader::load_field(const Object& owner, const Table& table) 
     if (scalar_type == ScalarType::kF64) {
       field.default_value.bits = real;
     } else if (scalar_type == ScalarType::kF32) {
-      const double value = std::bit_cast<double>(real);
+      const auto value = std::bit_cast<double>(real);
       if (value > std::numeric_limits<float>::max() || value < std::numeric_limits<float>::lowest()) {
         return complain("has a default outside the range of its type");
       }

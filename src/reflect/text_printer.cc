@@ -218,7 +218,7 @@ class TextVisitor : public Visitor {
         {40, "TiB"}, {30, "GiB"}, {20, "MiB"}, {10, "KiB"}};
     for (const auto& [shift, name] : kPrefixes) {
       const std::uint64_t unit = std::uint64_t{1} << shift;
-      if (value.bits >= unit && value.bits % unit == 0)
+      if (value.bits >= unit && (value.bits & (unit - 1)) == 0)
         return fmt::format("{} ({} {})", text, value.bits >> shift, name);
     }
     return text;

@@ -26,7 +26,7 @@ constexpr std::uint32_t kSegmentLoad = 1;
 constexpr std::uint32_t kSegmentNote = 4;
 
 constexpr std::size_t kMaxProgramHeaders = 64;
-constexpr std::uint64_t kMaxNotes = 64 * 1024;
+constexpr std::uint64_t kMaxNotes = std::uint64_t{64} * 1024;
 
 constexpr std::uint32_t kNotePhys32Entry = 18;  // XEN_ELFNOTE_PHYS32_ENTRY
 

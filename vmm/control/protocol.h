@@ -22,9 +22,9 @@
 namespace vmsnap::vmm {
 
 /// The longest request, in bytes without the newline.
-inline constexpr std::size_t kRequestLimit = 64 * 1024;
+inline constexpr std::size_t kRequestLimit = std::size_t{64} * 1024;
 /// The longest reply, in bytes without the newline.
-inline constexpr std::size_t kReplyLimit = 16 * 1024 * 1024;
+inline constexpr std::size_t kReplyLimit = std::size_t{16} * 1024 * 1024;
 
 enum class Command : std::uint8_t { kStatus, kPause, kResume, kCheckpoint, kSuspend, kQuit };
 

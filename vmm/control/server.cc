@@ -21,7 +21,8 @@ namespace vmsnap::vmm {
 namespace {
 
 constexpr std::size_t kMaxClients = 16;
-constexpr std::size_t kOutputLimit = 64 * 1024;  // replies waiting for a client before it is read from again
+// Replies that may wait for a client before it is read from again.
+constexpr std::size_t kOutputLimit = std::size_t{64} * 1024;
 constexpr std::chrono::milliseconds kFarewell{1000};
 constexpr int kAcceptPauseMs = 100;
 

@@ -7,6 +7,7 @@
 #include <linux/stddef.h>
 
 #undef __DECLARE_FLEX_ARRAY
+// NOLINTNEXTLINE(bugprone-reserved-identifier)
 #define __DECLARE_FLEX_ARRAY(type, name) __extension__ type name[0]
 
 #include <linux/kvm.h>

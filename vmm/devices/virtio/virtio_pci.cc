@@ -315,7 +315,7 @@ void VirtioPci::write_status(std::uint8_t value) {
     driver_ok = (added & kDriverOk) != 0;
   }
   if (!driver_ok) return;
-  for (std::uint16_t i = 0; i < queues_.size(); ++i) model_.queue_notified(i);
+  for (std::size_t i = 0; i < queues_.size(); ++i) model_.queue_notified(static_cast<std::uint16_t>(i));
 }
 
 void VirtioPci::apply_features_to_queues(std::uint64_t features) {

@@ -29,10 +29,10 @@ schema::VirtioDeviceT VirtioPci::save_virtio() const {
   state.device_feature_select = device_feature_select_;
   state.driver_feature_select = driver_feature_select_;
   state.queue_select = queue_select_;
-  for (std::uint16_t i = 0; i < queues_.size(); ++i) {
+  for (std::size_t i = 0; i < queues_.size(); ++i) {
     const Virtqueue::State queue = queues_[i].state();
     auto item = std::make_unique<schema::VirtqueueT>();
-    item->index = i;
+    item->index = static_cast<std::uint16_t>(i);
     item->size = queue.size;
     item->max_size = queue.max_size;
     item->enabled = queue.enabled;
@@ -86,7 +86,7 @@ Result<void> VirtioPci::validate_queues(const schema::VirtioDeviceT& virtio, Res
     return unsupported_field("virtio.queues", fmt::format("the device has {} queues, that of this VMM has {}",
                                                           virtio.queues.size(), queues_.size()));
   }
-  const std::uint16_t vectors = static_cast<std::uint16_t>(queues_.size() + 1);
+  const auto vectors = static_cast<std::uint16_t>(queues_.size() + 1);
   const auto vector_ok = [vectors](std::uint16_t vector) { return vector < vectors || vector == kNoVector; };
   if (!vector_ok(virtio.config_msix_vector)) {
     return corrupt_field("virtio.config_msix_vector", fmt::format("vector {} is not in a table of {}",
