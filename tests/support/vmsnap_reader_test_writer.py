@@ -222,6 +222,8 @@ CONTAINER_SCHEMAS = (
     Schema(6, b'INDX', b'index', b'vmsnap.schema.Index'),
 )
 UART_SCHEMA = Schema(7, b'UART', b'uart16550', b'vmsnap.schema.Uart16550')
+EXTENTS_SCHEMA = Schema(9, b'RAME', b'extent_ram', b'vmsnap.schema.ExtentRam')
+EXTENTS_FEATURES = ((0, 0, b'ram-extents'), (0, 1, b'lz4'))
 
 
 def version(major: int, minor: int) -> dict[int, Item]:
@@ -247,6 +249,30 @@ def mapping(number: int, offset: int, address: int, size: int) -> dict[int, Item
     return {0: ('I', number), 1: ('Q', offset), 2: ('Q', address), 3: ('Q', size)}
 
 
+DATA, ZERO, DUPLICATE, PARENT = 0, 1, 2, 3
+LZ4 = 1 << 8
+
+
+def run(kind: int, pages: int, source: int = 0) -> bytes:
+    """A PageRun."""
+    return struct.pack('<QIB3x', source, pages, kind)
+
+
+def extents(first: int, leaves: tuple[int, ...], runs: tuple[bytes, ...], body: bytes = b'', *, number: int = 0,
+            shift: int = 18, block_sizes: Optional[tuple[int, ...]] = None, codec: int = 0,
+            changes: Optional[dict[int, Item]] = None, **chunk: Any) -> dict[str, Any]:
+    """A RAME chunk for Small.memory_chunks. changes are to fields of the meta, `chunk` to the chunk."""
+    meta = {0: ('I', number), 1: ('B', shift), 2: ('I', first), 3: Scalars('Q', leaves), 4: Structs(runs)}
+    if block_sizes is not None:
+        meta[5] = Scalars('I', block_sizes)
+    meta.update(changes or {})
+    body_hash = xxhash.xxh3_64_intdigest(struct.pack(f'<{len(leaves)}Q', *leaves) if body else b'')
+    flags = CRITICAL | codec | (LEAVES if body else 0)
+    return {'chunk_type': b'RAME', 'schema_id': EXTENTS_SCHEMA.id, 'instance': number, 'flags': flags,
+            'meta': flatbuffer(b'RAME', {key: value for key, value in meta.items() if value is not None}),
+            'body': [body] if body else [], 'body_hash': body_hash, 'alignment': 64 if codec else 4096, **chunk}
+
+
 @dataclass(frozen=True)
 class Small:
     """A snapshot of two UARTs and one page of memory; replace() what a test is about."""
@@ -262,6 +288,7 @@ class Small:
     ram: tuple[Piece, ...] = (b'page' + bytes(4092),)
     ram_meta: dict[int, Item] = field(default_factory=dict)
     leaves: Optional[tuple[int, ...]] = None
+    memory_chunks: Optional[tuple[dict[str, Any], ...]] = None
     state: dict[int, Item] = field(default_factory=lambda: {0: ('B', 3)})
     device_chunks: tuple[dict[str, Any], ...] = ({'instance': 0}, {'instance': 1})
     extra_chunks: tuple[dict[str, Any], ...] = ()
@@ -275,18 +302,24 @@ class Small:
             schema.write(writer)
         writer.chunk(b'CONF', 2, flatbuffer(b'CONF', self.manifest))
         writer.chunk(b'MEMM', 3, flatbuffer(b'MEMM', self.memory))
-        leaves = self.leaves
-        if leaves is None:
-            leaves = tuple(xxhash.xxh3_64_intdigest(piece) for piece in self.ram if isinstance(piece, bytes))
-        ram = {0: ('I', 0), 1: ('B', 18), 2: ('Q', 4096), 3: Scalars('Q', leaves), **self.ram_meta}
-        writer.chunk(b'RAMF', 4, flatbuffer(b'RAMF', ram), flags=CRITICAL | LEAVES, body=list(self.ram),
-                     body_hash=xxhash.xxh3_64_intdigest(struct.pack(f'<{len(leaves)}Q', *leaves)), alignment=4096)
+        if self.memory_chunks is None:
+            self._write_flat(writer)
+        for chunk in self.memory_chunks or ():
+            writer.chunk(**chunk)
         for chunk in self.device_chunks:
             writer.chunk(**{'chunk_type': b'UART', 'schema_id': 7, 'meta': flatbuffer(b'UART', self.state), **chunk})
         for chunk in self.extra_chunks:
             writer.chunk(**chunk)
         writer.finish(5, 6)
         return writer.pieces
+
+    def _write_flat(self, writer: SnapshotWriter) -> None:
+        leaves = self.leaves
+        if leaves is None:
+            leaves = tuple(xxhash.xxh3_64_intdigest(piece) for piece in self.ram if isinstance(piece, bytes))
+        ram = {0: ('I', 0), 1: ('B', 18), 2: ('Q', 4096), 3: Scalars('Q', leaves), **self.ram_meta}
+        writer.chunk(b'RAMF', 4, flatbuffer(b'RAMF', ram), flags=CRITICAL | LEAVES, body=list(self.ram),
+                     body_hash=xxhash.xxh3_64_intdigest(struct.pack(f'<{len(leaves)}Q', *leaves)), alignment=4096)
 
     def build(self) -> bytes:
         """The file, without holes."""

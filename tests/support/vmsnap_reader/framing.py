@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from . import hashes
+from .registry import INCOMPATIBLE_FEATURES
 from .errors import Corrupt, Truncated, Unsupported
 from .source import Source
 
@@ -26,6 +27,9 @@ CRITICAL = 1 << 0
 SAFE_TO_COPY = 1 << 1
 LEAVES = 1 << 2
 CODEC_MASK = 0xFF00
+
+CODEC_NONE = 0
+CODEC_LZ4 = 1
 
 MAX_META = 16 << 20
 MAX_GAP = 1 << 30
@@ -71,6 +75,10 @@ class FileHeader:
     body_align_shift: int
     arch: int
     features: tuple[Feature, ...]
+
+    def has_incompatible(self, bit: int) -> bool:
+        """An incompatible feature is in use."""
+        return bool(self.incompatible >> bit & 1)
 
     @property
     def seed(self) -> int:
@@ -126,7 +134,7 @@ def read_file_header(source: Source) -> FileHeader:
     features = _read_features(records)
     _check_masks(features, incompatible, compatible)
     for feature in features:
-        if feature.kind == INCOMPATIBLE:
+        if feature.kind == INCOMPATIBLE and feature.bit not in INCOMPATIBLE_FEATURES:
             raise Unsupported(f'the file uses the incompatible feature "{feature.name}" (bit {feature.bit}), '
                               'which this reader does not know', 16)
     if digest_algorithm != 1:

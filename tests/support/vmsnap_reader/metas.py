@@ -6,12 +6,17 @@ import struct
 from dataclasses import dataclass
 from typing import Optional
 
-from .errors import Corrupt
+from .errors import Corrupt, Unsupported
 from .flatbuffer import I64, U8, U16, U32, U64, Buffer, Table
-from .framing import Chunk, is_chunk_type, printable
+from .framing import CODEC_NONE, Chunk, is_chunk_type, printable
+from .registry import RUN_KINDS
 
 MAX_CHUNKS = 262144
 MAX_LEAVES = 524288
+BLOCK = 65536
+
+# Kinds of page runs.
+DATA, ZERO, DUPLICATE = 0, 1, 2
 
 TYPE_NAME = re.compile(rb'[a-z0-9_]{1,63}')
 NAME = re.compile(rb'[A-Za-z0-9_.-]{1,63}')
@@ -19,6 +24,7 @@ PATH = re.compile(rb'[\x21-\x7E]{1,255}')
 ROOT_TABLE = re.compile(rb'[A-Za-z_][A-Za-z0-9_.]{0,254}')
 
 INDEX_ENTRY = struct.Struct('<QQ16s4sIII')
+PAGE_RUN = struct.Struct('<QIB3x')
 
 
 def _pattern(table: Table, value: bytes, what: str, pattern: re.Pattern) -> str:
@@ -286,7 +292,7 @@ class FlatRam:
 
     @staticmethod
     def read(buffer: Buffer, chunk: Chunk, page_size: int) -> 'FlatRam':
-        """Sections 8.4 and 9."""
+        """Sections 8.4 and 9.1."""
         table = buffer.root()
         shift = table.scalar(1, U8)
         ram = FlatRam(shift, table.scalar(2, U64), table.scalars(3, 'leaves', 'Q', True))
@@ -303,6 +309,114 @@ class FlatRam:
 
 
 @dataclass(frozen=True)
+class Run:
+    """Adjacent pages of one kind."""
+
+    source: int
+    size: int
+    kind: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of compressed data."""
+
+    data_offset: int
+    content_size: int
+    body_offset: int
+    encoded_size: int
+
+
+@dataclass(frozen=True)
+class ExtentRam:
+    """The meta of RAME."""
+
+    extent_shift: int
+    first_extent: int
+    leaves: tuple[int, ...]
+    runs: tuple[Run, ...]
+    blocks: tuple[Block, ...]
+    block_starts: tuple[int, ...]
+
+    @staticmethod
+    def read(buffer: Buffer, chunk: Chunk, segment_size: int, page_size: int) -> 'ExtentRam':
+        """The rules of section 8.5 on one chunk."""
+        table = buffer.root()
+        shift, first = table.scalar(1, U8), table.scalar(2, U32)
+        leaves = table.scalars(3, 'leaves', 'Q', True)
+        fields = list(table.structs(4, 'runs', PAGE_RUN))
+        block_sizes = table.scalars(5, 'block_sizes', 'I', False)
+        if table.scalar(0, U32) != chunk.instance:
+            raise buffer.corrupt(table.position, f'segment is {table.scalar(0, U32)}, not the instance of the chunk')
+        if not 18 <= shift <= 30:
+            raise buffer.corrupt(table.position, f'extent_shift is {shift}, not 18 to 30')
+        extents = -(-segment_size >> shift)
+        if extents > MAX_LEAVES or not leaves or first + len(leaves) > extents:
+            raise buffer.corrupt(table.position, f'there are {len(leaves)} leaves from {first} for {extents} extents')
+        begin, end = first << shift, min((first + len(leaves)) << shift, segment_size)
+        runs = _runs(buffer, table, fields, begin, page_size)
+        if begin + sum(run.size for run in runs) != end:
+            raise buffer.corrupt(table.position, 'the runs do not cover the batch')
+        data = sum(run.size for run in runs if run.kind == DATA)
+        blocks: tuple[Block, ...] = ()
+        if chunk.codec == CODEC_NONE:
+            if block_sizes or data != chunk.body_size:
+                raise buffer.corrupt(table.position, f'{data} bytes of data in {len(block_sizes)} blocks are not a '
+                                     f'body of {chunk.body_size}')
+        else:
+            # Runs of a few bytes may claim any amount of data; blocks are there one by one.
+            if data > BLOCK * len(block_sizes):
+                raise buffer.corrupt(table.position, f'{data} bytes of data do not fit {len(block_sizes)} blocks')
+            blocks = _blocks(buffer, table, _contents(runs, begin, shift), block_sizes)
+            if sum(block_sizes) != chunk.body_size:
+                raise buffer.corrupt(table.position, f'the blocks do not make a body of {chunk.body_size} bytes')
+        return ExtentRam(shift, first, leaves, runs, blocks, tuple(block.data_offset for block in blocks))
+
+
+def _runs(buffer: Buffer, table: Table, fields: list[tuple], at: int, page_size: int) -> tuple[Run, ...]:
+    """The runs of a batch that begins at byte `at` of its segment."""
+    runs = []
+    for number, (source, pages, kind) in enumerate(fields):
+        if kind not in RUN_KINDS:
+            raise Unsupported(f'{buffer.what}: run {number} is of the unknown kind {kind}')
+        size = pages * page_size
+        if size == 0:
+            raise buffer.corrupt(table.position, f'run {number} has no pages')
+        if source if kind != DUPLICATE else source % page_size or source + size > at:
+            raise buffer.corrupt(table.position, f'run {number} has the source {source:#x}')
+        runs.append(Run(source, size, kind))
+        at += size
+    return tuple(runs)
+
+
+def _contents(runs: tuple[Run, ...], at: int, shift: int) -> list[int]:
+    """Sizes of the blocks that the data of each extent is cut into."""
+    in_extent: dict[int, int] = {}
+    for run in runs:
+        end = at + run.size
+        while run.kind == DATA and at < end:
+            stop = min(end, ((at >> shift) + 1) << shift)
+            in_extent[at >> shift] = in_extent.get(at >> shift, 0) + stop - at
+            at = stop
+        at = end
+    return [min(BLOCK, data - cut) for data in in_extent.values() for cut in range(0, data, BLOCK)]
+
+
+def _blocks(buffer: Buffer, table: Table, contents: list[int], encoded: tuple[int, ...]) -> tuple[Block, ...]:
+    if len(contents) != len(encoded):
+        raise buffer.corrupt(table.position, f'there are {len(encoded)} sizes for {len(contents)} blocks')
+    blocks = []
+    data_offset = body_offset = 0
+    for content_size, encoded_size in zip(contents, encoded):
+        if not 1 <= encoded_size <= content_size:
+            raise buffer.corrupt(table.position, f'a block of {content_size} bytes has {encoded_size} in the body')
+        blocks.append(Block(data_offset, content_size, body_offset, encoded_size))
+        data_offset += content_size
+        body_offset += encoded_size
+    return tuple(blocks)
+
+
+@dataclass(frozen=True)
 class End:
     """The meta of END."""
 
@@ -311,7 +425,7 @@ class End:
 
     @staticmethod
     def read(buffer: Buffer) -> 'End':
-        """Section 8.6."""
+        """Section 8.7."""
         table = buffer.root()
         return End(table.scalar(0, U32), table.bytes(1, 'root', 16))
 
@@ -330,7 +444,7 @@ class IndexEntry:
 
 
 def read_index(buffer: Buffer) -> list[IndexEntry]:
-    """Section 8.7."""
+    """Section 8.8."""
     entries = [IndexEntry(*fields) for fields in buffer.root().structs(0, 'entries', INDEX_ENTRY)]
     if len(entries) > MAX_CHUNKS:
         raise Corrupt(f'{buffer.what}: there are {len(entries)} entries')

@@ -82,6 +82,7 @@ def as_json(path: str, snapshot: Snapshot) -> dict[str, Any]:
         'comment': manifest.comment,
         'devices': [_device_json(device) for device in manifest.devices],
         'segments': [dict(vars(segment)) for segment in snapshot.memory.segments],
+        'memory_digest': snapshot.memory_digest.hex(),
         'mappings': [dict(vars(mapping)) for mapping in snapshot.memory.mappings],
         'schemas': [{'id': record.schema_id, 'chunk_type': record.chunk_type.decode('ascii'), 'name': record.name,
                      'version': _dotted(record.version), 'root_table': record.root_table,
@@ -99,7 +100,7 @@ def _chunk_line(snapshot: Snapshot, chunk: Chunk) -> str:
     if chunk.type == b'SCHM':
         record = snapshot.schemas[chunk.instance]
         about = f'schema of "{printable(record.chunk_type)}" {record.name} {_dotted(record.version)}'
-    elif chunk.type == b'RAMF':
+    elif chunk.type in (b'RAMF', b'RAME'):
         about = f'segment {snapshot.memory.segments[chunk.instance].name}'
     elif chunk.instance in snapshot.device_chunks and snapshot.is_device_chunk(chunk):
         about = snapshot.manifest.devices[chunk.instance].path
@@ -133,6 +134,7 @@ def text(path: str, snapshot: Snapshot) -> Iterator[str]:
     for segment in snapshot.memory.segments:
         kind = registry.name_of(registry.SEGMENT_KINDS, segment.kind)
         yield f'{segment.id:4} {segment.name} {kind} {segment.size} bytes'
+    yield f'memory digest {snapshot.memory_digest.hex()}'
     yield f'{len(snapshot.memory.mappings)} mappings'
     for mapping in snapshot.memory.mappings:
         access = ' read-only' if mapping.read_only else ''

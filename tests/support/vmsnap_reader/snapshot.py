@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Opening and checking a file: section 11, in the order of 11.2."""
 
-from typing import Optional
-
-from . import hashes
+from . import hashes, memory
 from .errors import Corrupt, Truncated, Unsupported
 from .flatbuffer import Buffer
-from .framing import (CODEC_MASK, CRITICAL, FOOTER_SIZE, LEAVES, SAFE_TO_COPY, Chunk, printable, read_file_header,
-                      read_footer)
-from .metas import End, FlatRam, IndexEntry, Manifest, MemoryMap, SchemaRecord, read_index
+from .framing import (CODEC_LZ4, CODEC_MASK, CODEC_NONE, CRITICAL, FOOTER_SIZE, LEAVES, SAFE_TO_COPY, Chunk, printable,
+                      read_file_header, read_footer)
+from .metas import End, ExtentRam, FlatRam, IndexEntry, Manifest, MemoryMap, SchemaRecord, read_index
 from .registry import ARCHITECTURES, CODECS, CONTAINER_MAJOR, CONTAINER_TYPES, DEVICE_TYPES, SEGMENT_KINDS, SLOT_KINDS
 from .source import Source
 from .walk import Walk
@@ -31,15 +29,19 @@ class Snapshot:
         index = self._read_index()
         self._check_flags()
         self._read_schemas()
+        self._page_size = 1 << self.header.page_shift
         self.manifest = Manifest.read(self._known_meta(self._only[b'CONF']))
-        self.memory = MemoryMap.read(self._known_meta(self._only[b'MEMM']), 1 << self.header.page_shift)
-        self.ram: dict[int, FlatRam] = {}
+        self.memory = MemoryMap.read(self._known_meta(self._only[b'MEMM']), self._page_size)
+        self._ram_chunks: list[list[Chunk]] = []
+        self.segments: list[memory.Segment] = []
         self._device_types = {device.type for device in self.manifest.devices}
         self.device_chunks: dict[int, Chunk] = {}
         self._check_segments()
         self._check_devices()
         self._check_metas()
         self._check_digests(index)
+        self._read_segments()
+        self.memory_digest = memory.digest(self.segments)
         self._check_bodies()
 
     def _check_footer(self, offset: int) -> bytes:
@@ -104,7 +106,7 @@ class Snapshot:
             unknown = chunk.flags & ~(CRITICAL | SAFE_TO_COPY | LEAVES | CODEC_MASK)
             if unknown:
                 raise Unsupported(f'{chunk} has the unknown flags {unknown:#x}', chunk.offset + 8)
-            if chunk.codec:
+            if chunk.codec != CODEC_NONE and (chunk.codec, chunk.type) != (CODEC_LZ4, b'RAME'):
                 name = CODECS.get(chunk.codec, 'unregistered')
                 raise Unsupported(f'the body of {chunk} has codec {chunk.codec} ({name})', chunk.offset + 8)
 
@@ -134,22 +136,24 @@ class Snapshot:
                                   self._schema_chunks[schema_id].offset)
 
     def _check_segments(self) -> None:
-        """Step 15, RAMF: every segment has exactly one chunk of its size."""
-        seen: set[int] = set()
+        """Step 15, RAMF and RAME: every segment has one RAMF chunk of its size, or RAME chunks."""
+        self._ram_chunks = [[] for _ in self.memory.segments]
         for chunk in self.chunks:
-            if chunk.type != b'RAMF':
+            if chunk.type not in (b'RAMF', b'RAME'):
                 continue
-            if chunk.instance >= len(self.memory.segments) or chunk.instance in seen:
-                raise Corrupt(f'{chunk} is of a segment that MEMM does not list, or the second of one',
-                              chunk.offset + 20)
+            if chunk.instance >= len(self.memory.segments):
+                raise Corrupt(f'{chunk} is of a segment that MEMM does not list', chunk.offset + 20)
+            others = self._ram_chunks[chunk.instance]
+            if others and b'RAMF' in (chunk.type, others[0].type):
+                raise Corrupt(f'{chunk} is of the same segment as {others[0]}', chunk.offset + 20)
             size = self.memory.segments[chunk.instance].size
-            if chunk.body_size != size:
+            if chunk.type == b'RAMF' and chunk.body_size != size:
                 raise Corrupt(f'the body of {chunk} has {chunk.body_size} bytes, its segment {size}',
                               chunk.offset + 32)
-            seen.add(chunk.instance)
+            others.append(chunk)
         for segment in self.memory.segments:
-            if segment.id not in seen:
-                raise Corrupt(f'segment {segment.id} ({segment.name}) has no RAMF chunk',
+            if not self._ram_chunks[segment.id]:
+                raise Corrupt(f'segment {segment.id} ({segment.name}) has no RAMF or RAME chunk',
                               self._only[b'MEMM'].meta_offset)
 
     def is_device_chunk(self, chunk: Chunk) -> bool:
@@ -183,15 +187,31 @@ class Snapshot:
     def _check_metas(self) -> None:
         """Step 16 at *meta*: the metas that have not been read yet."""
         for chunk in self.chunks:
-            if chunk.type == b'RAMF':
-                ram = FlatRam.read(self._known_meta(chunk), chunk, 1 << self.header.page_shift)
-                if hashes.leaf_array_hash(ram.leaves) != chunk.body_hash:
-                    raise Corrupt(f'the leaves of {chunk} do not give its body hash', chunk.meta_offset)
-                self.ram[chunk.instance] = ram
-            elif self.is_device_chunk(chunk):
+            if chunk.type in (b'RAMF', b'RAME') or self.is_device_chunk(chunk):
                 self._known_meta(chunk)
             elif chunk.digest is None:
                 self.meta(chunk)
+
+    def _read_segments(self) -> None:
+        """Step 16 at *meta*: the metas of RAMF and RAME, and the leaves against the body hashes."""
+        for segment, chunks in zip(self.memory.segments, self._ram_chunks):
+            batches = []
+            for chunk in chunks:
+                buffer = self._known_meta(chunk)
+                if chunk.type == b'RAMF':
+                    flat = FlatRam.read(buffer, chunk, self._page_size)
+                    self._check_leaf_array(chunk, flat.leaves)
+                    self.segments.append(memory.FlatSegment(self.source, chunk, flat))
+                else:
+                    batch = ExtentRam.read(buffer, chunk, segment.size, self._page_size)
+                    self._check_leaf_array(chunk, batch.leaves)
+                    batches.append((chunk, batch))
+            if batches:
+                self.segments.append(memory.ExtentSegment(self.source, segment.size, batches))
+
+    def _check_leaf_array(self, chunk: Chunk, leaves: tuple[int, ...]) -> None:
+        if chunk.leaves and hashes.leaf_array_hash(leaves) != chunk.body_hash:
+            raise Corrupt(f'the leaves of {chunk} do not give its body hash', chunk.meta_offset)
 
     def _check_digests(self, index: list[IndexEntry]) -> None:
         """Step 16 at *meta*: the root, and the digests in INDX."""
@@ -204,36 +224,21 @@ class Snapshot:
 
     def _check_bodies(self) -> None:
         """Step 16 at *full*: bodies, gaps and pads."""
-        zero_leaves = hashes.ZeroLeaves()
         for chunk in self.chunks:
             for start, end in ((chunk.meta_end, chunk.body_offset), (chunk.body_end, chunk.end)):
                 found = self.source.first_non_zero(start, end)
                 if found is not None:
                     raise Corrupt(f'the padding of {chunk} is not zero', found)
-            if chunk.type == b'RAMF':
-                self._check_ram_body(chunk, zero_leaves)
-            elif chunk.leaves:
+            if chunk.type in (b'RAMF', b'RAME'):
+                continue
+            if chunk.leaves:
                 self.notes.append(f'{chunk}: its body has leaves of an unknown kind and was not verified')
             elif chunk.body_size and hashes.xxh64_of(
                     self.source.pieces(chunk.body_offset, chunk.body_size)) != chunk.body_hash:
                 raise Corrupt(f'the body hash of {chunk} differs', chunk.body_offset)
-
-    def _check_ram_body(self, chunk: Chunk, zero_leaves: hashes.ZeroLeaves) -> None:
-        ram = self.ram[chunk.instance]
-        extent = 1 << ram.extent_shift
-        data_from: Optional[int] = chunk.body_offset
-        for number, leaf in enumerate(ram.leaves):
-            start = chunk.body_offset + number * extent
-            size = min(extent, chunk.body_end - start)
-            if data_from is not None and data_from <= start:
-                data_from = self.source.next_data(start, chunk.body_end)
-            if data_from is None or data_from >= start + size:
-                actual = zero_leaves.of_size(size)
-            else:
-                actual = hashes.xxh64_of(self.source.pieces(start, size))
-            if actual != leaf:
-                name = self.memory.segments[chunk.instance].name
-                raise Corrupt(f'extent {number} of {chunk}, segment {name}, differs from its leaf', start)
+        zero_leaves = hashes.ZeroLeaves()
+        for segment, record in zip(self.segments, self.memory.segments):
+            memory.check_leaves(segment, record.name, zero_leaves)
 
     def check_restorable(self) -> None:
         """Step 17: what only a restoring reader refuses. It stands for one that knows docs/registry.md, no more."""

@@ -4,16 +4,24 @@
 from typing import Optional
 
 from .errors import Corrupt, Truncated
-from .framing import (MAX_FILE, MAX_GAP, MAX_META, MAX_SCHEMA_BODY, Chunk, FileHeader, is_chunk_type,
-                      printable, read_chunk_header)
+from .framing import (CODEC_LZ4, CODEC_NONE, MAX_FILE, MAX_GAP, MAX_META, MAX_SCHEMA_BODY, Chunk, FileHeader,
+                      is_chunk_type, printable, read_chunk_header)
 from .hashes import HASH_OF_NOTHING
 from .metas import MAX_CHUNKS
-from .registry import CONTAINER_TYPES
+from .registry import CONTAINER_TYPES, LZ4, RAM_EXTENTS
 from .source import Source
 
 MAX_SCHEMAS = 1024
 
+PAGE = 4096
 ONCE = (b'CONF', b'MEMM', b'END ', b'INDX')
+
+
+def _alignment(chunk: Chunk, header: FileHeader) -> int:
+    """Of the body of a chunk: section 5."""
+    if chunk.type == b'RAMF':
+        return 1 << header.body_align_shift
+    return PAGE if chunk.type == b'RAME' and chunk.codec == CODEC_NONE else 64
 
 
 class Walk:
@@ -29,7 +37,8 @@ class Walk:
             chunk = read_chunk_header(source, offset, header.seed)
             self._check_fields(chunk)
             self._check_order(chunk)
-            self._check_sizes(chunk, header.body_align_shift)
+            self._check_sizes(chunk, header)
+            self._check_features(chunk, header)
             if chunk.end > source.size:
                 raise Truncated(f'the file ends within {chunk}, which goes to {chunk.end}', source.size)
             self._add(chunk)
@@ -83,29 +92,38 @@ class Walk:
         if len(self.schemas) >= MAX_SCHEMAS:
             raise Corrupt(f'there are more than {MAX_SCHEMAS} SCHM chunks', chunk.offset)
 
-    def _check_sizes(self, chunk: Chunk, body_align_shift: int) -> None:
-        """Step 5 of section 11.3."""
+    def _check_sizes(self, chunk: Chunk, header: FileHeader) -> None:
+        """Step 5 of section 11.3 but for features."""
         if chunk.end > MAX_FILE:
             raise Corrupt(f'{chunk} would end at {chunk.end}, where no file can reach', chunk.offset + 32)
         if not chunk.critical and chunk.type in CONTAINER_TYPES:
             raise Corrupt(f'{chunk} is not CRITICAL', chunk.offset + 8)
         if chunk.instance and chunk.type in ONCE:
             raise Corrupt(f'{chunk} is not instance 0', chunk.offset + 20)
-        alignment = 1 << body_align_shift if chunk.type == b'RAMF' else 64
+        alignment = _alignment(chunk, header)
         if chunk.body_size and chunk.body_offset % alignment:
             raise Corrupt(f'the body of {chunk} is at {chunk.body_offset}, not at a multiple of {alignment}',
                           chunk.offset + 28)
-        if chunk.type in (b'SCHM', b'RAMF'):
-            if chunk.gap >= alignment:
-                raise Corrupt(f'{chunk} has a gap of {chunk.gap} bytes', chunk.offset + 28)
-            if chunk.body_size == 0:
-                raise Corrupt(f'{chunk} has no body', chunk.offset + 32)
+        if chunk.type in (b'SCHM', b'RAMF', b'RAME') and chunk.gap >= alignment:
+            raise Corrupt(f'{chunk} has a gap of {chunk.gap} bytes', chunk.offset + 28)
+        if chunk.type in (b'SCHM', b'RAMF') and chunk.body_size == 0:
+            raise Corrupt(f'{chunk} has no body', chunk.offset + 32)
         if chunk.type in ONCE and chunk.body_size:
             raise Corrupt(f'{chunk} has a body', chunk.offset + 32)
-        if chunk.leaves != (chunk.type == b'RAMF') and chunk.type in CONTAINER_TYPES:
+        needs_leaves = chunk.type in (b'RAMF', b'RAME') and chunk.body_size > 0
+        if chunk.leaves != needs_leaves and chunk.type in CONTAINER_TYPES:
             raise Corrupt(f'the flag LEAVES of {chunk} is wrong', chunk.offset + 8)
         if chunk.type == b'SCHM' and chunk.body_size > MAX_SCHEMA_BODY:
             raise Corrupt(f'the body of {chunk} has {chunk.body_size} bytes', chunk.offset + 32)
+
+    def _check_features(self, chunk: Chunk, header: FileHeader) -> None:
+        """Step 5 of section 11.3: what the FileHeader has to announce."""
+        if chunk.type != b'RAME':
+            return
+        if not header.has_incompatible(RAM_EXTENTS):
+            raise Corrupt(f'the FileHeader does not announce the feature of {chunk}', chunk.offset + 4)
+        if chunk.codec == CODEC_LZ4 and not header.has_incompatible(LZ4):
+            raise Corrupt(f'the FileHeader does not announce the codec of {chunk}', chunk.offset + 8)
 
     def _add(self, chunk: Chunk) -> None:
         self.chunks.append(chunk)
