@@ -14,7 +14,7 @@ constexpr std::uint64_t kNsPerMs = 1'000'000;
 constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 constexpr std::uint64_t kMaxDowntime = std::uint64_t{100} * 366 * 86400 * kNsPerSecond;
 
-__extension__ typedef unsigned __int128 Wide;
+__extension__ typedef unsigned __int128 Wide;  // NOLINT(modernize-use-using)
 
 std::uint64_t mul_div(std::uint64_t value, std::uint64_t numerator, std::uint64_t denominator) {
   return static_cast<std::uint64_t>(Wide{value} * numerator / denominator);

@@ -116,7 +116,7 @@ void set_brand(Leaves& leaves) {
   for (Leaf& leaf : leaves) {
     if (leaf.leaf() < kBrandFirst || leaf.leaf() > kBrandLast) continue;
     std::array<std::uint32_t, 4> words{};
-    std::memcpy(words.data(), text.data() + 16 * (leaf.leaf() - kBrandFirst), sizeof words);
+    std::memcpy(words.data(), text.data() + std::size_t{16} * (leaf.leaf() - kBrandFirst), sizeof words);
     leaf = Leaf(leaf.leaf(), 0, 0, words[0], words[1], words[2], words[3]);
   }
 }
