@@ -16,6 +16,8 @@
 #include "container/chunk_reader.h"
 #include "container/index.h"
 #include "end_generated.h"
+#include "format/digest.h"
+#include "ram/extent_ram.h"
 #include "raw_snapshot.h"
 #include "small_snapshot.h"
 #include "snapshot/snapshot_reader.h"
@@ -159,6 +161,108 @@ ByteVector with_feature(std::uint8_t bit, const std::string& name) {
   });
 }
 
+constexpr std::uint32_t kTextPages = 2;
+
+/// Guest memory for the extents encoding. Extent 0: `pages` pages of text, three of zeros, one of text,
+/// zeros. Extent 1: the same. Extent 2: zeros. Extent 3: three pages of noise, and the end of the segment.
+ByteVector extent_memory(std::size_t pages) {
+  constexpr std::size_t kExtent = 256u << 10;
+  ByteVector memory(3 * kExtent + 3 * kPageSize);
+  for (std::size_t page = 0; page < pages + 4; ++page) {
+    if (page >= pages && page < pages + 3) continue;
+    for (std::size_t i = 0; i < kPageSize; ++i) {
+      memory[page * kPageSize + i] = static_cast<std::byte>(i % 64 == 0 ? page + 1 : 'a' + i % 26);
+    }
+  }
+  std::copy_n(memory.begin(), kExtent, memory.begin() + kExtent);
+  std::uint64_t state = 1;
+  for (std::size_t at = 3 * kExtent; at < memory.size(); ++at) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    memory[at] = static_cast<std::byte>(state >> 56);
+  }
+  return memory;
+}
+
+/// small() with that memory, in the extents encoding.
+ByteVector extents(Codec codec) {
+  // Compressed, the first extent has more than one block.
+  const ByteVector memory = extent_memory(codec == Codec::kNone ? kTextPages : 17);
+  const test::SmallSnapshot small({12u << 10, false});
+  SnapshotContents contents = small.contents();
+  contents.segments[0].bytes = memory;
+  contents.memory_map.segments[0].size = memory.size();
+  contents.memory_map.mappings[0].size = memory.size();
+  SnapshotWriteOptions options;
+  options.uuid = test::test_uuid();
+  options.encoding = RamEncoding::kExtents;
+  options.codec = codec;
+  const File file = test::memory_file({});
+  if (!write_snapshot(file, contents, device_chunk_types(), options)) std::abort();
+  return test::read_whole(file);
+}
+
+ExtentRamMeta batch_of(const test::RawChunk& chunk) {
+  const auto codec = static_cast<Codec>((chunk.spec.flags & kChunkCodecMask) >> kChunkCodecShift);
+  return decode_extent_ram(chunk.meta, extent_memory(kTextPages).size(), chunk.body.size(), codec).value();
+}
+
+void put_batch(test::RawChunk& chunk, const ExtentRamMeta& batch) {
+  chunk.meta = encode(batch);
+  chunk.body_hash = leaves_hash(batch.leaves);
+}
+
+/// extents() whose first batch was changed, with every hash made right again.
+ByteVector with_batch(Codec codec, const std::function<void(ExtentRamMeta&)>& change) {
+  RawSnapshot snapshot = RawSnapshot::parse(extents(codec));
+  test::RawChunk& chunk = snapshot.find(kChunkExtentRam);
+  ExtentRamMeta batch = batch_of(chunk);
+  change(batch);
+  put_batch(chunk, batch);
+  return snapshot.bytes();
+}
+
+/// extents() with the first segment in three chunks: extent 0; extents 1 and 2, which need no body; extent 3.
+RawSnapshot batches() {
+  RawSnapshot snapshot = RawSnapshot::parse(extents(Codec::kNone));
+  test::RawChunk& whole = snapshot.find(kChunkExtentRam);
+  const auto position = &whole - snapshot.chunks.data();
+  const ExtentRamMeta all = batch_of(whole);
+  std::vector<test::RawChunk> parts(3, whole);
+  ExtentRamMeta first = all;
+  first.leaves = {all.leaves[0]};
+  first.runs = {{PageRunKind::kData, kTextPages, 0},
+                {PageRunKind::kZero, 3, 0},
+                {PageRunKind::kData, 1, 0},
+                {PageRunKind::kZero, 60 - kTextPages, 0}};
+  parts[0].body.resize((kTextPages + 1) * kPageSize);
+  put_batch(parts[0], first);
+  ExtentRamMeta second = first;
+  second.first_extent = 1;
+  second.leaves = {all.leaves[1], all.leaves[2]};
+  second.runs = {{PageRunKind::kDuplicate, kTextPages, 0},
+                 {PageRunKind::kZero, 3, 0},
+                 {PageRunKind::kDuplicate, 1, (kTextPages + 3) * kPageSize},
+                 {PageRunKind::kZero, 60 - kTextPages + 64, 0}};
+  parts[1].body.clear();
+  parts[1].spec.flags = kChunkCritical;
+  put_batch(parts[1], second);
+  ExtentRamMeta third = first;
+  third.first_extent = 3;
+  third.leaves = {all.leaves[3]};
+  third.runs = {{PageRunKind::kData, 3, 0}};
+  parts[2].body.erase(parts[2].body.begin(), parts[2].body.begin() + (kTextPages + 1) * kPageSize);
+  put_batch(parts[2], third);
+  snapshot.chunks.erase(snapshot.chunks.begin() + position);
+  snapshot.chunks.insert(snapshot.chunks.begin() + position, parts.begin(), parts.end());
+  return snapshot;
+}
+
+ByteVector with_batches(const std::function<void(std::vector<test::RawChunk>&, std::size_t)>& change) {
+  RawSnapshot snapshot = batches();
+  change(snapshot.chunks, static_cast<std::size_t>(&snapshot.find(kChunkExtentRam) - snapshot.chunks.data()));
+  return snapshot.bytes();
+}
+
 std::vector<Golden> good() {
   SnapshotContents nothing;
   nothing.manifest.producer_name = "nobody";
@@ -213,6 +317,14 @@ std::vector<Golden> good() {
        "Announces the feature ram-extents and has flat memory only.", with_feature(0, "ram-extents")},
       {"good/feature-lz4.vmsnap", "ok", "", "Announces the feature lz4 and compresses nothing.",
        with_feature(1, "lz4")},
+      {"good/extents.vmsnap", "ok", "",
+       "Memory as extents: zero pages, an extent that repeats another, a short last extent.",
+       extents(Codec::kNone)},
+      {"good/extents-lz4.vmsnap", "ok", "",
+       "The same, compressed: an extent in two blocks, and one whose block is kept as it is.",
+       extents(Codec::kLz4)},
+      {"good/extents-batches.vmsnap", "ok", "",
+       "The same in three chunks, one of which needs no body, instead of one.", batches().bytes()},
   };
 }
 
@@ -392,6 +504,89 @@ std::vector<Golden> bad() {
       {"bad/memory-map-instance.vmsnap", "corrupt", "has instance 0, this one 1",
        "The chunk of the memory map has an instance other than 0.",
        changed([](RawSnapshot& s) { s.find(kChunkMemoryMap).spec.instance = 1; })},
+      {"bad/extents-flip.vmsnap", "corrupt", "do not match their hash",
+       "A flipped bit in guest memory that is stored as extents.",
+       [] {
+         ByteVector flip = extents(Codec::kNone);
+         flip[first(flip, kChunkExtentRam).body_offset() + 5000] ^= std::byte{8};
+         return flip;
+       }()},
+      {"bad/extents-not-lz4.vmsnap", "corrupt", "does not decompress",
+       "A compressed block whose first bytes were lost.",
+       [] {
+         ByteVector lost = extents(Codec::kLz4);
+         std::fill_n(lost.begin() + static_cast<std::ptrdiff_t>(first(lost, kChunkExtentRam).body_offset()),
+                     40, std::byte{0});
+         return lost;
+       }()},
+      {"bad/extents-feature.vmsnap", "corrupt", "does not announce the feature \"ram-extents\"",
+       "Memory as extents, which the file header does not announce.",
+       [] {
+         RawSnapshot s = RawSnapshot::parse(extents(Codec::kNone));
+         s.header.features.clear();
+         return s.bytes();
+       }()},
+      {"bad/extents-feature-lz4.vmsnap", "corrupt", "does not announce the feature \"lz4\"",
+       "Compressed memory, which the file header does not announce.",
+       [] {
+         RawSnapshot s = RawSnapshot::parse(extents(Codec::kLz4));
+         s.header.features.pop_back();
+         return s.bytes();
+       }()},
+      {"bad/extents-runs-short.vmsnap", "corrupt", "do not reach the end",
+       "The runs of a batch leave out its last page.",
+       with_batch(Codec::kNone, [](ExtentRamMeta& m) { m.runs.back().pages -= 1; })},
+      {"bad/extents-runs-long.vmsnap", "corrupt", "does not fit into its batch",
+       "The runs of a batch are a page too long.",
+       with_batch(Codec::kNone, [](ExtentRamMeta& m) { m.runs.back().pages += 1; })},
+      {"bad/extents-data.vmsnap", "corrupt", "bytes of data, the body",
+       "The runs of a batch have a page of data more than its body.",
+       with_batch(Codec::kNone,
+                  [](ExtentRamMeta& m) {
+                    m.runs[0].pages += 1;
+                    m.runs[1].pages -= 1;
+                  })},
+      {"bad/extents-repeat-itself.vmsnap", "corrupt", "impossible source", "Pages repeat themselves.",
+       with_batch(Codec::kNone, [](ExtentRamMeta& m) { m.runs[4].source = 64 * kPageSize; })},
+      {"bad/extents-repeat-zero.vmsnap", "corrupt", "where no data is", "Pages repeat pages that are zero.",
+       with_batch(Codec::kNone, [](ExtentRamMeta& m) { m.runs[4].source = (kTextPages + 1) * kPageSize; })},
+      {"bad/extents-blocks-few.vmsnap", "corrupt", "block_sizes", "A block has no size.",
+       with_batch(Codec::kLz4, [](ExtentRamMeta& m) { m.block_sizes.pop_back(); })},
+      {"bad/extents-block-large.vmsnap", "corrupt", "cannot hold",
+       "A block is larger in the file than what it holds.",
+       with_batch(Codec::kLz4, [](ExtentRamMeta& m) { m.block_sizes[0] = 70'000; })},
+      {"bad/extents-leaves.vmsnap", "corrupt", "leaves do not match",
+       "The leaves of a batch are not those that its header covers.",
+       [] {
+         RawSnapshot s = RawSnapshot::parse(extents(Codec::kNone));
+         s.find(kChunkExtentRam).body_hash ^= 1;
+         return s.bytes();
+       }()},
+      {"bad/extents-missing.vmsnap", "corrupt", "goes on at",
+       "A batch in the middle of a segment is missing.",
+       with_batches([](std::vector<test::RawChunk>& chunks, std::size_t at) {
+         chunks.erase(chunks.begin() + static_cast<std::ptrdiff_t>(at) + 1);
+       })},
+      {"bad/extents-end-missing.vmsnap", "corrupt", "ends at", "The last batch of a segment is missing.",
+       with_batches([](std::vector<test::RawChunk>& chunks, std::size_t at) {
+         chunks.erase(chunks.begin() + static_cast<std::ptrdiff_t>(at) + 2);
+       })},
+      {"bad/extents-order.vmsnap", "corrupt", "goes on at", "Two batches of a segment have changed places.",
+       with_batches([](std::vector<test::RawChunk>& chunks, std::size_t at) {
+         std::swap(chunks[at], chunks[at + 2]);
+       })},
+      {"bad/extents-and-flat.vmsnap", "corrupt", "two chunks hold", "One memory segment in both encodings.",
+       [] {
+         RawSnapshot s = RawSnapshot::parse(extents(Codec::kNone));
+         const RawSnapshot flat = raw();
+         const std::uint32_t schema = s.add_schema(kChunkFlatRam, "flat_ram");
+         for (test::RawChunk chunk : flat.chunks) {
+           if (chunk.spec.type != kChunkFlatRam) continue;
+           chunk.spec.schema_id = schema;
+           s.chunks.push_back(chunk);
+         }
+         return s.bytes();
+       }()},
   };
 }
 
@@ -428,6 +623,23 @@ std::vector<Golden> unsupported() {
       {"unsupported/segment-kind.vmsnap", "unsupported", "memory of kind 9",
        "A memory segment of unknown kind.",
        with_memory_map([](MemoryMap& m) { m.segments[1].kind = static_cast<SegmentKind>(9); })},
+      {"unsupported/extents-parent.vmsnap", "unsupported", "has kind 3",
+       "Pages that are in the parent of a diff, which version 1.0 has not.",
+       with_batch(Codec::kNone, [](ExtentRamMeta& m) { m.runs[1].kind = PageRunKind::kParent; })},
+      {"unsupported/extents-codec.vmsnap", "unsupported", "codec 2", "A batch encoded with an unknown codec.",
+       [] {
+         ByteVector bytes = extents(Codec::kLz4);
+         const std::vector<ChunkRecord> chunks = chunks_of(bytes);
+         for (const ChunkRecord& chunk : chunks) {
+           if (chunk.header.type != kChunkExtentRam) continue;
+           const std::uint32_t flags = chunk.header.flags ^ 3u << kChunkCodecShift;
+           store_le(MutableByteView(bytes), chunk.offset + 8, flags);
+           const std::uint64_t from_end = chunks.size() - 1 - chunk.header.sequence;
+           store_le(MutableByteView(bytes), chunks.back().meta_end() - from_end * 48 + 44, flags);
+         }
+         test::reseal(bytes);
+         return bytes;
+       }()},
   };
 }
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "raw_snapshot.h"
 
+#include <lz4.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 
 #include "container/chunk_reader.h"
 #include "container/flatbuffer.h"
@@ -11,6 +14,8 @@
 #include "format/digest.h"
 #include "format/footer.h"
 #include "indx_generated.h"
+#include "ram/extent_ram.h"
+#include "rame_generated.h"
 #include "ramf_generated.h"
 #include "small_snapshot.h"
 #include "snapshot/schema_meta.h"
@@ -21,6 +26,11 @@ namespace {
 [[noreturn]] void fail(const char* what) {
   std::fprintf(stderr, "test support: %s\n", what);
   std::abort();
+}
+
+std::uint64_t body_alignment(const ChunkSpec& spec, const FileHeader& header) {
+  if (spec.type == kChunkFlatRam) return std::uint64_t{1} << header.body_align_shift;
+  return spec.type == kChunkExtentRam && (spec.flags & kChunkCodecMask) == 0 ? kPageSize : kChunkAlignment;
 }
 
 }  // namespace
@@ -55,10 +65,8 @@ ByteVector RawSnapshot::bytes() const {
       if (!writer->append(chunk.spec, chunk.meta)) fail("cannot append a chunk");
       continue;
     }
-    const bool ram = chunk.spec.type == kChunkFlatRam;
-    const auto reserved =
-        writer->reserve(chunk.spec, static_cast<std::uint32_t>(chunk.meta.size()), chunk.body.size(),
-                        ram ? std::uint64_t{1} << header.body_align_shift : kChunkAlignment);
+    const auto reserved = writer->reserve(chunk.spec, static_cast<std::uint32_t>(chunk.meta.size()),
+                                          chunk.body.size(), body_alignment(chunk.spec, header));
     if (!reserved || !file.write_at(reserved->body_offset, chunk.body)) fail("cannot reserve a chunk");
     const bool leaves = (chunk.spec.flags & kChunkLeaves) != 0;
     if (!writer->commit(*reserved, chunk.meta, leaves ? chunk.body_hash : xxh3_64(chunk.body))) {
@@ -127,6 +135,8 @@ std::uint32_t RawSnapshot::add_schema(FourCc type, const std::string& name, std:
 
 namespace {
 
+constexpr std::uint64_t kMaxSealedMemory = 64u << 20;
+
 /// Walks a file that may be broken in any way and repairs its hashes front to back.
 class Resealer {
  public:
@@ -173,8 +183,9 @@ class Resealer {
         at + kChunkHeaderSize + fields.meta_size + fields.gap, fields.body_size);
     if (type == kChunkEnd) seal_end(meta);
     if (type == kChunkIndex) seal_index(meta);
-    const bool leaves = (load_le<std::uint32_t>(header, 8) & kChunkLeaves) != 0;
-    if (!leaves) {
+    const auto flags = load_le<std::uint32_t>(header, 8);
+    if (type == kChunkExtentRam) seal_extents(header, meta, body);
+    if ((flags & kChunkLeaves) == 0) {
       store_le(header, 48, xxh3_64(body));
     } else if (type == kChunkFlatRam) {
       seal_ram(header, meta, body);
@@ -227,8 +238,78 @@ class Resealer {
     store_le(header, 48, leaves_hash(leaves));
   }
 
+  /// What the guest memory of a batch is, and of the batches before it, where its runs can be followed.
+  void seal_extents(MutableByteView header, MutableByteView meta, ByteView body) {
+    const ByteVector copy(meta.begin(), meta.end());
+    const auto ram = verified_root<schema::ExtentRam>(copy, kChunkExtentRam);
+    if (!ram || (*ram)->extent_shift() > 30 || (*ram)->extent_shift() < 12) return;
+    const std::uint64_t extent_size = std::uint64_t{1} << (*ram)->extent_shift();
+    ExtentRamMeta batch;
+    batch.extent_shift = (*ram)->extent_shift();
+    batch.first_extent = (*ram)->first_extent();
+    std::uint64_t end = batch.begin();
+    for (const schema::PageRun* run : *(*ram)->runs()) {
+      batch.runs.push_back({static_cast<PageRunKind>(run->kind()), run->pages(), run->source()});
+      end += run->pages() * kPageSize;
+      if (end > kMaxSealedMemory) return;
+    }
+    const bool lz4 = (load_le<std::uint32_t>(header, 8) & kChunkCodecMask) != 0;
+    ByteVector data(body.begin(), body.end());
+    if (lz4 && (*ram)->block_sizes() != nullptr) {
+      batch.block_sizes.assign((*ram)->block_sizes()->begin(), (*ram)->block_sizes()->end());
+      data = decompressed(batch, body);
+    }
+    data.resize(end);  // no batch has more; what is missing is zero
+    ByteVector& memory = memory_[(*ram)->segment()];
+    memory.resize(std::max<std::size_t>(memory.size(), end));
+    std::uint64_t at = batch.begin();
+    auto next = data.begin();
+    for (const PageRun& run : batch.runs) {
+      const std::uint64_t size = run.pages * kPageSize;
+      const auto to = memory.begin() + static_cast<std::ptrdiff_t>(at);
+      if (run.kind == PageRunKind::kData) {
+        std::copy_n(next, size, to);
+        next += static_cast<std::ptrdiff_t>(size);
+      } else if (run.kind == PageRunKind::kDuplicate && run.source <= at && size <= at - run.source) {
+        std::copy_n(memory.begin() + static_cast<std::ptrdiff_t>(run.source), size, to);
+      }
+      at += size;
+    }
+    std::vector<std::uint64_t> leaves;
+    const auto place = (*ram)->leaves()->Data() - reinterpret_cast<const std::uint8_t*>(copy.data());
+    for (std::uint32_t i = 0; i < (*ram)->leaves()->size(); ++i) {
+      const std::uint64_t begin = std::min(end, batch.begin() + i * extent_size);
+      leaves.push_back(xxh3_64(ByteView(memory).subspan(begin, std::min(extent_size, end - begin))));
+      store_le(meta, static_cast<std::size_t>(place) + 8 * i, leaves.back());
+    }
+    store_le(header, 48, leaves_hash(leaves));
+  }
+
+  /// The data of a compressed batch; blocks that do not decompress are zero.
+  static ByteVector decompressed(const ExtentRamMeta& batch, ByteView body) {
+    ByteVector data;
+    std::size_t used = 0;
+    std::size_t block = 0;
+    for (const std::uint32_t size : block_contents(batch)) {
+      if (block == batch.block_sizes.size() || batch.block_sizes[block] > body.size() - used) break;
+      const ByteView encoded = body.subspan(used, batch.block_sizes[block++]);
+      used += encoded.size();
+      const std::size_t at = data.size();
+      data.resize(at + size);
+      if (encoded.size() == size) {
+        std::ranges::copy(encoded, data.begin() + static_cast<std::ptrdiff_t>(at));
+      } else {
+        LZ4_decompress_safe(reinterpret_cast<const char*>(encoded.data()),
+                            reinterpret_cast<char*>(data.data() + at), static_cast<int>(encoded.size()),
+                            static_cast<int>(size));
+      }
+    }
+    return data;
+  }
+
   ByteVector& file_;
   Uuid uuid_;
+  std::map<std::uint32_t, ByteVector> memory_;  // by segment, of the extents encoding
   std::uint64_t seed_ = 0;
   std::vector<Digest128> digests_;
   Digest128 root_;
