@@ -4,9 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
-#include "container/index.h"
 #include "format/digest.h"
 
 namespace vmsnap {
@@ -21,112 +19,6 @@ Error at_chunk(Error error, const File& file, const ChunkRecord& chunk, std::uin
 
 Error corrupt(const File& file, const ChunkRecord& chunk, std::uint64_t offset, std::string message) {
   return at_chunk(Error(ErrorKind::kCorrupt, std::move(message)), file, chunk, offset);
-}
-
-/// Follows the rules of order as the chunks come.
-class OrderChecker {
- public:
-  /// The sentence that says what is wrong with `header` at this place, or nothing.
-  std::optional<std::string> next(const ChunkHeader& header) {
-    if (header.sequence != count_++) {
-      return fmt::format(
-          "the chunk has sequence number {} in place {}; chunks are missing or in the wrong order",
-          header.sequence, count_ - 1);
-    }
-    if (end_seen_ != (header.type == kChunkIndex)) {
-      return end_seen_ ? "INDX and nothing else must follow END" : "INDX must follow END";
-    }
-    if (header.type == kChunkIndex) return needs_schema(header);
-    if (header.type == kChunkSchema) {
-      if (header.instance == 0 || !schema_ids_.insert(header.instance).second) {
-        return fmt::format("schema id {} is 0 or used twice", header.instance);
-      }
-      if (schema_ids_.size() > kMaxSchemaCount) {
-        return fmt::format("a snapshot cannot have more than {} schemas", kMaxSchemaCount);
-      }
-      return std::nullopt;
-    }
-    if (manifest_seen_ == (header.type == kChunkManifest)) {
-      return "CONF must be the first chunk after its schemas, and the only one of its type";
-    }
-    manifest_seen_ = true;
-    if (header.type != kChunkManifest) {
-      if (memory_map_seen_ == (header.type == kChunkMemoryMap)) {
-        return "MEMM must follow CONF, with nothing but schemas between, and be the only one of its type";
-      }
-      memory_map_seen_ = true;
-    }
-    if (header.type == kChunkEnd) end_seen_ = true;
-    return needs_schema(header);
-  }
-
- private:
-  std::optional<std::string> needs_schema(const ChunkHeader& header) const {
-    if (schema_ids_.count(header.schema_id) != 0) return std::nullopt;
-    return fmt::format("the chunk refers to schema {}, which no SCHM chunk before it holds",
-                       header.schema_id);
-  }
-
-  std::uint32_t count_ = 0;
-  std::set<std::uint32_t> schema_ids_;
-  bool manifest_seen_ = false;
-  bool memory_map_seen_ = false;
-  bool end_seen_ = false;
-};
-
-/// What the format fixes in the headers of the container's own chunks.
-std::optional<std::string> wrong_role(const ChunkHeader& header) {
-  if (!is_container_chunk(header.type)) return std::nullopt;
-  if (!header.critical()) return "a chunk of this type has the flag CRITICAL, this one has not";
-  const bool only_one = header.type == kChunkManifest || header.type == kChunkMemoryMap ||
-                        header.type == kChunkEnd || header.type == kChunkIndex;
-  if (only_one && header.instance != 0)
-    return fmt::format("a chunk of this type has instance 0, this one {}", header.instance);
-  return std::nullopt;
-}
-
-/// The alignment of a chunk's body; of foreign chunks, the least there is.
-std::uint64_t body_alignment(const ChunkHeader& header, const FileHeader& file_header) {
-  if (header.type == kChunkFlatRam) return std::uint64_t{1} << file_header.body_align_shift;
-  if (header.type == kChunkExtentRam && header.codec() == kCodecNone) return kPageSize;
-  return kChunkAlignment;
-}
-
-/// What the header alone tells about meta, gap and body of the container's own chunks.
-std::optional<std::string> wrong_geometry(const ChunkRecord& chunk, const FileHeader& file_header) {
-  const ChunkHeader& header = chunk.header;
-  const bool ours = is_container_chunk(header.type);
-  if (header.body_size > 0) {
-    const std::uint64_t alignment = body_alignment(header, file_header);
-    if (chunk.body_offset() % alignment != 0)
-      return fmt::format("the body does not begin at a multiple of {}", alignment);
-    if (ours && header.gap >= alignment) {
-      return fmt::format("the gap of {} bytes is larger than the alignment of {} asks for", header.gap,
-                         alignment);
-    }
-  }
-  if (!ours) return std::nullopt;
-  const bool may_have_body = header.type == kChunkSchema || is_ram_chunk(header.type);
-  // Of the extents encoding, a batch of zero pages has no body.
-  const bool must_have_body = may_have_body && header.type != kChunkExtentRam;
-  if (header.body_size > 0 ? !may_have_body : must_have_body) {
-    return must_have_body ? "a chunk of this type has a body, this one has none"
-                          : "a chunk of this type has no body";
-  }
-  if (header.has_leaves() != (is_ram_chunk(header.type) && header.body_size > 0))
-    return "RAM chunks with a body, and no others of ours, have leaves";
-  if (header.type == kChunkSchema && header.body_size > kMaxSchemaSize) {
-    return fmt::format("the schema of {} bytes is larger than the 1 MiB that the format allows",
-                       header.body_size);
-  }
-  if (header.type == kChunkExtentRam && !file_header.has_incompatible(kFeatureRamExtents)) {
-    return "the file header does not announce the feature \"ram-extents\" that the chunk belongs to";
-  }
-  if (header.type == kChunkExtentRam && header.codec() == kCodecLz4 &&
-      !file_header.has_incompatible(kFeatureLz4)) {
-    return "the file header does not announce the feature \"lz4\" that the chunk uses";
-  }
-  return std::nullopt;
 }
 
 Error cut_short(const File& file, std::uint64_t file_size, std::string_view where) {
@@ -163,8 +55,7 @@ Result<FileHeader> read_file_header(const File& file, std::uint64_t file_size) {
 ChunkWalk walk_chunks(const File& file, std::uint64_t file_size, const FileHeader& header) {
   ChunkWalk walk;
   walk.end = header.encoded_size();
-  const std::uint64_t seed = header.hash_seed();
-  OrderChecker order;
+  ChunkRules rules(header);
   while (true) {
     const std::uint64_t offset = walk.end;
     const auto stop = [&](Error error) {
@@ -176,27 +67,14 @@ ChunkWalk walk_chunks(const File& file, std::uint64_t file_size, const FileHeade
     }
     EncodedChunkHeader bytes;
     if (auto read = file.read_at(offset, bytes); !read) return stop(std::move(read).error());
-    auto decoded = decode_chunk_header(bytes, seed, offset);
-    if (!decoded) return stop(std::move(decoded).error());
-    ChunkRecord chunk{*decoded, offset, 0};
-    const auto refuse = [&](std::string sentence) {
-      return stop(corrupt(file, chunk, offset, std::move(sentence)));
-    };
-    if (auto wrong = order.next(chunk.header)) return refuse(std::move(*wrong));
-    if (chunk.header.sequence >= kMaxChunkCount) {
-      return refuse(fmt::format("a snapshot cannot have more than {} chunks", kMaxChunkCount));
+    const auto chunk = rules.next(bytes);
+    if (!chunk) return stop(chunk.error());
+    if (chunk->end > file_size) {
+      return stop(cut_short(file, file_size, "inside the chunk").in_chunk(chunk->name()));
     }
-    const auto end = chunk_end(chunk.header, offset);
-    if (!end) return refuse("the sizes in the chunk header lead beyond any file");
-    if (auto wrong = wrong_role(chunk.header)) return refuse(std::move(*wrong));
-    if (auto wrong = wrong_geometry(chunk, header)) return refuse(std::move(*wrong));
-    if (*end > file_size) {
-      return stop(cut_short(file, file_size, "inside the chunk").in_chunk(chunk.name()));
-    }
-    chunk.end = *end;
-    walk.end = *end;
-    walk.chunks.push_back(chunk);
-    if (chunk.header.type == kChunkIndex) return walk;
+    walk.end = chunk->end;
+    walk.chunks.push_back(*chunk);
+    if (chunk->header.type == kChunkIndex) return walk;
   }
 }
 
@@ -235,15 +113,8 @@ Result<ChunkReader> ChunkReader::open(File file) {
   }
   EncodedFooter bytes;
   VMSNAP_RETURN_IF_ERROR(file.read_at(walk.end, bytes));
-  auto footer = decode_footer(bytes, header.hash_seed());
-  if (!footer) return std::move(std::move(footer).error().in_file(file.name()).at_offset(walk.end));
-  if (footer->file_size != file_size || footer->index_offset != walk.chunks.back().offset ||
-      footer->chunk_count != walk.chunks.size()) {
-    return Error(ErrorKind::kCorrupt,
-                 "the footer and the chunks differ; the file was changed after it was written")
-        .in_file(file.name())
-        .at_offset(walk.end);
-  }
+  auto footer = check_footer(bytes, header, walk.chunks.back());
+  if (!footer) return std::move(std::move(footer).error().in_file(file.name()));
   ChunkReader reader(std::move(file), std::move(header), *footer, std::move(walk.chunks));
   VMSNAP_RETURN_IF_ERROR(reader.load_index());
   for (const ChunkRecord& chunk : reader.chunks_) {
@@ -257,30 +128,17 @@ Result<ChunkReader> ChunkReader::open(File file) {
 Result<void> ChunkReader::load_index() {
   const ChunkRecord& index = chunks_.back();
   const ChunkRecord& end = chunks_[chunks_.size() - 2];
+  const auto in_file = [&](Error error) { return std::move(error.in_file(file_.name())); };
   VMSNAP_ASSIGN_OR_RETURN(const ByteVector end_bytes, meta(end));
-  auto end_meta = decode_end(end_bytes);
-  if (!end_meta) return at_chunk(std::move(end_meta).error(), file_, end, end.meta_offset());
-  if (end_meta->chunk_count != end.header.sequence || end_meta->root != footer_.root) {
-    return corrupt(file_, end, end.meta_offset(), "END disagrees with the chunks or the footer");
+  auto root = check_end(end_bytes, end);
+  if (!root) return in_file(std::move(root).error());
+  if (*root != footer_.root) {
+    return corrupt(file_, end, end.meta_offset(), "END disagrees with the footer");
   }
   VMSNAP_ASSIGN_OR_RETURN(const ByteVector index_bytes, meta(index));
-  auto lines = decode_index(index_bytes);
-  if (!lines) return at_chunk(std::move(lines).error(), file_, index, index.meta_offset());
-  if (lines->size() != index.header.sequence) {
-    return corrupt(file_, index, index.meta_offset(),
-                   fmt::format("the index has {} lines for {} chunks", lines->size(), index.header.sequence));
-  }
-  for (std::size_t i = 0; i < lines->size(); ++i) {
-    const ChunkRecord& chunk = chunks_[i];
-    const IndexLine walked{chunk.offset,      chunk.end - chunk.offset, (*lines)[i].digest,
-                           chunk.header.type, chunk.header.instance,    chunk.header.schema_id,
-                           chunk.header.flags};
-    if ((*lines)[i] != walked) {
-      return corrupt(file_, index, index.meta_offset(),
-                     fmt::format("the index disagrees with the header of chunk {}", chunk.name()));
-    }
-    index_digests_.push_back((*lines)[i].digest);
-  }
+  auto digests = check_index(index_bytes, chunks_);
+  if (!digests) return in_file(std::move(digests).error());
+  index_digests_ = std::move(*digests);
   return {};
 }
 

@@ -11,25 +11,12 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/result.h"
+#include "container/chunk_rules.h"
 #include "format/chunk_header.h"
 #include "format/file_header.h"
 #include "format/footer.h"
 
 namespace vmsnap {
-
-/// A chunk as found by walking the file.
-struct ChunkRecord {
-  ChunkHeader header;
-  std::uint64_t offset = 0;  // of the chunk header
-  std::uint64_t end = 0;     // first byte after the chunk, padding included
-
-  [[nodiscard]] std::uint64_t meta_offset() const { return offset + kChunkHeaderSize; }
-  [[nodiscard]] std::uint64_t meta_end() const { return meta_offset() + header.meta_size; }
-  [[nodiscard]] std::uint64_t body_offset() const { return meta_end() + header.gap; }
-  [[nodiscard]] std::uint64_t body_end() const { return body_offset() + header.body_size; }
-  /// "UART#17", for errors.
-  [[nodiscard]] std::string name() const { return chunk_name(header.type, header.sequence); }
-};
 
 /// The result of following the chunk headers from the front.
 struct ChunkWalk {
