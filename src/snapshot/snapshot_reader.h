@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <set>
 #include <span>
 #include <string>
@@ -15,6 +14,7 @@
 #include "format/chunk_type.h"
 #include "ram/ram_loader.h"
 #include "ram/segment_reader.h"
+#include "snapshot/directory.h"
 #include "snapshot/manifest.h"
 #include "snapshot/schema_meta.h"
 
@@ -48,21 +48,27 @@ class SnapshotReader {
   [[nodiscard]] const ChunkReader& container() const { return container_; }
   [[nodiscard]] const FileHeader& header() const { return container_.header(); }
   [[nodiscard]] const Digest128& root() const { return container_.footer().root; }
-  [[nodiscard]] const Manifest& manifest() const { return manifest_; }
-  [[nodiscard]] const MemoryMap& memory_map() const { return memory_map_; }
+  [[nodiscard]] const Manifest& manifest() const { return directory_.manifest(); }
+  [[nodiscard]] const MemoryMap& memory_map() const { return directory_.memory_map(); }
 
   /// Every embedded schema, in file order.
-  [[nodiscard]] std::span<const EmbeddedSchema> schemas() const { return schemas_; }
+  [[nodiscard]] std::span<const EmbeddedSchema> schemas() const { return directory_.schemas(); }
   /// The schema of that id, or nullptr.
-  [[nodiscard]] const EmbeddedSchema* find_schema(std::uint32_t id) const;
+  [[nodiscard]] const EmbeddedSchema* find_schema(std::uint32_t id) const {
+    return directory_.find_schema(id);
+  }
   /// The schema that describes a chunk's meta: by schema id; of a SCHM chunk, the one whose chunk_type is
   /// SCHM. Never nullptr for a chunk of this file.
-  [[nodiscard]] const EmbeddedSchema* schema_of(const ChunkRecord& chunk) const;
+  [[nodiscard]] const EmbeddedSchema* schema_of(const ChunkRecord& chunk) const {
+    return directory_.schema_of(chunk);
+  }
   /// The binary schema (.bfbs), verified. Hostile: for SchemaModel only. Errors: Io, Corrupt.
   [[nodiscard]] Result<ByteVector> schema_body(const EmbeddedSchema& schema) const;
 
   /// The chunk that holds a device's state; `instance` is in the manifest.
-  [[nodiscard]] const ChunkRecord& device_chunk(std::uint32_t instance) const;
+  [[nodiscard]] const ChunkRecord& device_chunk(std::uint32_t instance) const {
+    return container_.chunks()[directory_.device_chunk(instance)];
+  }
 
   /// The chunks that hold a segment, in the order of the file; `id` is in the memory map.
   [[nodiscard]] std::span<const ChunkRecord* const> segment_chunks(std::uint32_t id) const {
@@ -90,22 +96,13 @@ class SnapshotReader {
  private:
   explicit SnapshotReader(ChunkReader container) : container_(std::move(container)) {}
 
-  [[nodiscard]] Result<void> load_schemas();
-  [[nodiscard]] Result<void> check_schemas() const;
-  [[nodiscard]] Result<void> load_tables();
-  [[nodiscard]] Result<void> match_devices();
-  [[nodiscard]] Result<void> match_segments();
+  [[nodiscard]] Result<void> load_directory();
   [[nodiscard]] Result<void> check_metas() const;
   [[nodiscard]] Result<void> check_bodies(const PassOptions& pass) const;
-  [[nodiscard]] Result<void> check_known() const;
   [[nodiscard]] Result<ByteVector> read_state(std::uint32_t instance) const;
 
   ChunkReader container_;
-  Manifest manifest_;
-  MemoryMap memory_map_;
-  std::vector<EmbeddedSchema> schemas_;
-  std::map<std::uint32_t, std::size_t> schema_by_id_;
-  std::vector<std::uint32_t> device_chunks_;                     // sequence numbers, by instance
+  SnapshotDirectory directory_;
   std::vector<std::vector<const ChunkRecord*>> segment_chunks_;  // by segment id, in the order of the file
   std::set<std::uint32_t> consumed_;
 };
