@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Restoring guest memory, against the plainest program that reads the file.
+#include <benchmark/benchmark.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "guest_memory.h"
+#include "snapshot/snapshot_reader.h"
+
+namespace vmsnap::bench {
+namespace {
+
+constexpr unsigned kThreads = 2;
+
+/// A snapshot that restores read; removed at the end.
+class Source {
+ public:
+  explicit Source(std::size_t size, const SnapshotWriteOptions& options = {})
+      : path_(bench_file("vmsnap-bench-restore")) {
+    const Mapping memory = guest_memory(size);
+    (void)value_of(write_snapshot(path_, contents_of(memory.bytes()), {}, options));
+  }
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+  ~Source() { ::unlink(path_.c_str()); }
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+constexpr std::size_t kSize = std::size_t{512} << 20;
+
+/// Baseline: what `cat FILE >/dev/null` does: every byte of the file from the page cache into one buffer.
+void read_file(benchmark::State& state) {
+  const Source source(kSize);
+  ByteVector buffer(128u << 10);
+  for (auto _ : state) {
+    const File file = value_of(File::open_for_reading(source.path()));
+    const std::uint64_t size = value_of(file.size());
+    for (std::uint64_t at = 0; at < size; at += buffer.size()) {
+      const std::uint64_t piece = std::min<std::uint64_t>(buffer.size(), size - at);
+      expect_done(file.read_at(at, MutableByteView(buffer).first(piece)));
+    }
+  }
+  state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(kSize));
+}
+
+/// Into fresh memory in huge pages, every extent hashed there.
+void restore_eager(benchmark::State& state) {
+  const Source source(kSize);
+  for (auto _ : state) {
+    const SnapshotReader reader = value_of(SnapshotReader::open(source.path()));
+    const SegmentReader segment = value_of(reader.segment(0));
+    const Mapping memory = value_of(Mapping::anonymous(kSize));
+    ::madvise(memory.data(), memory.size(), MADV_HUGEPAGE);
+    expect_done(load_segment(segment, memory.bytes(), true, {kThreads}));
+  }
+  state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(kSize));
+}
+
+void map(benchmark::State& state, std::size_t size, bool verify) {
+  const Source source(size);
+  for (auto _ : state) {
+    const SnapshotReader reader = value_of(SnapshotReader::open(source.path()));
+    const SegmentReader segment = value_of(reader.segment(0));
+    const Mapping memory = value_of(segment.map());
+    if (verify) expect_done(verify_segment(segment, memory.bytes(), {kThreads}));
+  }
+}
+
+/// Mapped, and every extent hashed through the mapping before anything runs.
+void restore_map_verified(benchmark::State& state) {
+  map(state, kSize, true);
+}
+/// Mapped, and nothing read.
+void restore_map(benchmark::State& state) {
+  map(state, kSize, false);
+}
+
+BENCHMARK(read_file)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(restore_eager)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(restore_map_verified)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(restore_map)->Unit(benchmark::kMillisecond)->UseRealTime();
+
+}  // namespace
+}  // namespace vmsnap::bench
+
+BENCHMARK_MAIN();
