@@ -7,12 +7,15 @@
 
 #include "format/digest.h"
 #include "ram/flat_ram.h"
+#include "ram/scan_ahead.h"
 
 namespace vmsnap {
 namespace {
 
 constexpr std::uint64_t kMaxRun = 1u << 20;
 constexpr std::uint64_t kFlushWindow = 32u << 20;
+// Not worth a thread.
+constexpr std::size_t kFewExtents = 16;
 
 /// Gathers adjacent pages into writes of up to kMaxRun.
 class RunWriter {
@@ -69,17 +72,17 @@ Result<WrittenRam> write_flat_ram(ChunkWriter& writer, std::uint32_t schema_id, 
       writer.reserve({kChunkFlatRam, schema_id, segment, kChunkCritical | kChunkLeaves}, meta_size,
                      source.size(), std::uint64_t{1} << writer.header().body_align_shift));
   RunWriter runs(*writer.sink().seekable(), reservation.body_offset);
-  Extent extent;
-  for (std::size_t i = 0; i < meta.leaves.size(); ++i) {
+  ScanAhead scanner(source, options.threads > 1 && meta.leaves.size() > kFewExtents);
+  for (std::uint64_t& leaf : meta.leaves) {
     VMSNAP_RETURN_IF_ERROR(check_cancelled(options));
-    VMSNAP_RETURN_IF_ERROR(source.scan(i, extent));
-    meta.leaves[i] = extent.leaf;
-    meta.data_bytes += extent.data_bytes();
-    for (const ByteRange& range : extent.data) {
-      VMSNAP_RETURN_IF_ERROR(runs.add(range.begin, extent.view(range)));
+    VMSNAP_ASSIGN_OR_RETURN(const Extent* extent, scanner.next());
+    leaf = extent->leaf;
+    meta.data_bytes += extent->data_bytes();
+    for (const ByteRange& range : extent->data) {
+      VMSNAP_RETURN_IF_ERROR(runs.add(range.begin, extent->view(range)));
     }
     if (!source.is_memory()) VMSNAP_RETURN_IF_ERROR(runs.flush());
-    if (options.progress) options.progress(extent.end - extent.begin);
+    if (options.progress) options.progress(extent->end - extent->begin);
   }
   VMSNAP_RETURN_IF_ERROR(runs.flush());
   VMSNAP_RETURN_IF_ERROR(writer.commit(reservation, encode(meta), leaves_hash(meta.leaves)));

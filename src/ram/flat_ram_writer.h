@@ -14,7 +14,7 @@ namespace vmsnap {
 
 /// Writes one RAMF chunk: pages that are not all zero go to the file by pwrite(2) in runs of up to 1 MiB,
 /// each extent hashed just before, those of memory straight from where they are; all-zero pages become holes.
-/// Of `options`, the number of threads does not matter: the file takes the bytes of one. Errors: Io; Usage
+/// With more than one thread in `options`, a second one looks for zero pages and hashes. Errors: Io; Usage
 /// (the sink has no file behind it); LimitExceeded; InvalidState (cancelled); those of the source.
 [[nodiscard]] Result<WrittenRam> write_flat_ram(ChunkWriter& writer, std::uint32_t schema_id,
                                                 std::uint32_t segment, ExtentSource& source,
