@@ -50,11 +50,38 @@ void save(benchmark::State& state, const SnapshotWriteOptions& options) {
 
 /// The whole way of a save to a file: zero pages found, every extent hashed, published.
 void save_flat(benchmark::State& state) {
+  SnapshotWriteOptions options;
+  options.pass.threads = 2;
+  save(state, options);
+}
+void save_flat_one_thread(benchmark::State& state) {
   save(state, {});
+}
+
+void save_as_extents(benchmark::State& state, Codec codec, unsigned threads) {
+  SnapshotWriteOptions options;
+  options.encoding = RamEncoding::kExtents;
+  options.codec = codec;
+  options.pass.threads = threads;
+  save(state, options);
+}
+/// The same in the extents encoding, as streams have it.
+void save_extents(benchmark::State& state) {
+  save_as_extents(state, Codec::kNone, 2);
+}
+void save_extents_one_thread(benchmark::State& state) {
+  save_as_extents(state, Codec::kNone, 1);
+}
+void save_lz4(benchmark::State& state) {
+  save_as_extents(state, Codec::kLz4, 2);
 }
 
 BENCHMARK(save_plain)->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK(save_flat)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(save_flat_one_thread)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(save_extents)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(save_extents_one_thread)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(save_lz4)->Unit(benchmark::kMillisecond)->UseRealTime();
 
 }  // namespace
 }  // namespace vmsnap::bench

@@ -254,9 +254,8 @@ std::vector<Feature> extent_ram_features(Codec codec) {
 
 Result<WrittenRam> write_extent_ram(ChunkWriter& writer, std::uint32_t schema_id, std::uint32_t segment,
                                     ExtentSource& source, Codec codec, const PassOptions& options) {
-  const bool straight = codec == Codec::kNone && source.is_memory();
-  const unsigned threads = straight ? 1 : std::max(1u, options.threads);
-  std::vector<Batch> batches(straight ? 1 : std::size_t{2} * threads);
+  const unsigned threads = std::max(1u, options.threads);
+  std::vector<Batch> batches(threads == 1 ? 1 : std::size_t{2} * threads);
   Batcher batcher(source, segment, options);
   WrittenRam written;
   PipelineSteps steps;

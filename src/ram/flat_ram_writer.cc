@@ -4,18 +4,45 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <span>
+#include <vector>
 
+#include "base/parallel.h"
 #include "format/digest.h"
 #include "ram/flat_ram.h"
-#include "ram/scan_ahead.h"
 
 namespace vmsnap {
 namespace {
 
 constexpr std::uint64_t kMaxRun = 1u << 20;
 constexpr std::uint64_t kFlushWindow = 32u << 20;
-// Not worth a thread.
-constexpr std::size_t kFewExtents = 16;
+constexpr std::size_t kGroups = 4;
+constexpr std::uint64_t kGroupData = 512u << 10;
+constexpr std::size_t kGroupExtents = 256;
+// Sources without memory of their own keep the bytes of all groups: larger extents go one at a time.
+constexpr std::uint8_t kMaxParallelShift = 23;
+
+/// Extents that are looked at together: some data, or many without.
+struct Group {
+  std::vector<Extent> extents;
+  std::size_t used = 0;
+
+  [[nodiscard]] std::span<const Extent> in_use() const { return std::span(extents).first(used); }
+
+  /// Takes extents from number `next` on; returns the number to go on with.
+  Result<std::uint64_t> fill(ExtentSource& source, std::uint64_t next) {
+    used = 0;
+    std::uint64_t data = 0;
+    while (next < source.extent_count() && used < kGroupExtents && data < kGroupData) {
+      if (used == extents.size()) extents.emplace_back();
+      VMSNAP_RETURN_IF_ERROR(source.scan(next, extents[used]));
+      data += extents[used].data_bytes();
+      ++used;
+      ++next;
+    }
+    return next;
+  }
+};
 
 /// Gathers adjacent pages into writes of up to kMaxRun.
 class RunWriter {
@@ -72,18 +99,32 @@ Result<WrittenRam> write_flat_ram(ChunkWriter& writer, std::uint32_t schema_id, 
       writer.reserve({kChunkFlatRam, schema_id, segment, kChunkCritical | kChunkLeaves}, meta_size,
                      source.size(), std::uint64_t{1} << writer.header().body_align_shift));
   RunWriter runs(*writer.sink().seekable(), reservation.body_offset);
-  ScanAhead scanner(source, options.threads > 1 && meta.leaves.size() > kFewExtents);
-  for (std::uint64_t& leaf : meta.leaves) {
+  // With a second thread, the next group is looked at while this one is written: its bytes are then in the
+  // cache that the cores share.
+  const unsigned threads =
+      source.extent_shift() > kMaxParallelShift ? 1 : std::clamp(options.threads, 1u, 2u);
+  std::vector<Group> groups(threads == 1 ? 1 : kGroups);
+  std::uint64_t next = 0;
+  PipelineSteps steps;
+  steps.produce = [&](std::size_t slot) -> Result<bool> {
     VMSNAP_RETURN_IF_ERROR(check_cancelled(options));
-    VMSNAP_ASSIGN_OR_RETURN(const Extent* extent, scanner.next());
-    leaf = extent->leaf;
-    meta.data_bytes += extent->data_bytes();
-    for (const ByteRange& range : extent->data) {
-      VMSNAP_RETURN_IF_ERROR(runs.add(range.begin, extent->view(range)));
+    VMSNAP_ASSIGN_OR_RETURN(next, groups[slot].fill(source, next));
+    return groups[slot].used > 0;
+  };
+  steps.work = [](std::size_t) { return Result<void>(); };
+  steps.consume = [&](std::size_t slot) -> Result<void> {
+    for (const Extent& extent : groups[slot].in_use()) {
+      meta.leaves[extent.begin >> meta.extent_shift] = extent.leaf;
+      meta.data_bytes += extent.data_bytes();
+      for (const ByteRange& range : extent.data) {
+        VMSNAP_RETURN_IF_ERROR(runs.add(range.begin, extent.view(range)));
+      }
+      if (!source.is_memory()) VMSNAP_RETURN_IF_ERROR(runs.flush());
+      if (options.progress) options.progress(extent.end - extent.begin);
     }
-    if (!source.is_memory()) VMSNAP_RETURN_IF_ERROR(runs.flush());
-    if (options.progress) options.progress(extent->end - extent->begin);
-  }
+    return {};
+  };
+  VMSNAP_RETURN_IF_ERROR(ordered_pipeline(threads, groups.size(), steps));
   VMSNAP_RETURN_IF_ERROR(runs.flush());
   VMSNAP_RETURN_IF_ERROR(writer.commit(reservation, encode(meta), leaves_hash(meta.leaves)));
   return WrittenRam{meta.data_bytes, meta.data_bytes};
