@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/temp_dir.h"
+#include "format/chunk_header.h"
 #include "run_tool.h"
 #include "sample_snapshot.h"
 

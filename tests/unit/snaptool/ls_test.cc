@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/temp_dir.h"
+#include "container/index.h"
 #include "run_tool.h"
 #include "sample_snapshot.h"
 #include "snapshot/snapshot_reader.h"
