@@ -3,8 +3,8 @@
 //
 //   save_image IMAGE TARGET flat|extents
 //
-// Prints "ready", waits for a line, writes TARGET, prints "done BYTES_OF_DATA". Like a migration of QEMU, this
-// ends when everything is written, and does not wait for the disk.
+// Prints "ready", waits for a line, writes TARGET, prints "done BYTES_OF_DATA". Like a migration of QEMU,
+// this ends when everything is written, and does not wait for the disk.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
@@ -60,9 +60,8 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "usage: save_image IMAGE TARGET flat|extents\n");
     return 2;
   }
-  const auto done =
-      vmsnap::run(argv[1], argv[2],
-                  encoding == "flat" ? vmsnap::RamEncoding::kFlat : vmsnap::RamEncoding::kExtents);
+  const auto done = vmsnap::run(
+      argv[1], argv[2], encoding == "flat" ? vmsnap::RamEncoding::kFlat : vmsnap::RamEncoding::kExtents);
   if (done) return 0;
   fmt::print(stderr, "save_image: {}\n", done.error().to_string());
   return 1;
