@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Writes a snapshot, or the raw bytes, of memory as guests have it: for comparisons with other programs.
 //
-//   make_snapshot OUT SIZE_MIB [DATA_MIB]      a flat snapshot; only the first DATA_MIB hold anything
-//   make_snapshot --raw OUT SIZE_MIB           the bytes alone
+//   make_snapshot flat|extents|lz4 OUT SIZE_MIB [DATA_MIB]     only the first DATA_MIB hold anything
+//   make_snapshot data OUT SIZE_MIB                            the pages that are not zero, and nothing else
 //
 // Prints how long the save took, in milliseconds.
 #include <fmt/format.h>
@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/atomic_file.h"
+#include "base/sink.h"
 #include "guest_memory.h"
 
 namespace vmsnap::bench {
@@ -26,24 +27,36 @@ Mapping memory_of(std::size_t size, std::size_t data_size) {
   return memory;
 }
 
+void save(const std::string& out, const std::string& form, ByteView memory) {
+  SnapshotWriteOptions options;
+  options.encoding = form == "flat" ? RamEncoding::kFlat : RamEncoding::kExtents;
+  options.codec = form == "lz4" ? Codec::kLz4 : Codec::kNone;
+  options.pass.threads = 2;
+  (void)value_of(write_snapshot(out, contents_of(memory), {}, options));
+}
+
+void write_data(const std::string& out, ByteView memory) {
+  AtomicFile file = value_of(AtomicFile::create(out));
+  FileSink sink(file.file());
+  expect_done(sink.write(data_runs(memory)));
+  expect_done(file.publish());
+}
+
 int run(int argc, char** argv) {
-  const bool raw = argc > 1 && std::string(argv[1]) == "--raw";
-  const int first = raw ? 2 : 1;
-  if (argc < first + 2 || argc > first + 3) {
-    fmt::print(stderr, "usage: make_snapshot [--raw] OUT SIZE_MIB [DATA_MIB]\n");
+  const std::string form = argc > 1 ? argv[1] : "";
+  const bool known = form == "flat" || form == "extents" || form == "lz4" || form == "data";
+  if (!known || argc < 4 || argc > 5) {
+    fmt::print(stderr, "usage: make_snapshot flat|extents|lz4|data OUT SIZE_MIB [DATA_MIB]\n");
     return 2;
   }
-  const std::string out = argv[first];
-  const std::size_t size = std::strtoull(argv[first + 1], nullptr, 10) << 20;
-  const std::size_t data = argc > first + 2 ? std::strtoull(argv[first + 2], nullptr, 10) << 20 : size;
+  const std::size_t size = std::strtoull(argv[3], nullptr, 10) << 20;
+  const std::size_t data = argc == 5 ? std::strtoull(argv[4], nullptr, 10) << 20 : size;
   const Mapping memory = memory_of(size, data);
   const auto begin = std::chrono::steady_clock::now();
-  if (raw) {
-    AtomicFile file = value_of(AtomicFile::create(out));
-    expect_done(file.file().write_at(0, memory.bytes()));
-    expect_done(file.publish());
+  if (form == "data") {
+    write_data(argv[2], memory.bytes());
   } else {
-    (void)value_of(write_snapshot(out, contents_of(memory.bytes()), {}));
+    save(argv[2], form, memory.bytes());
   }
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
   fmt::print("{:.2f}\n", took.count());

@@ -4,7 +4,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <memory>
+
 #include "guest_memory.h"
+#include "ram/lazy_memory.h"
 #include "snapshot/snapshot_reader.h"
 
 namespace vmsnap::bench {
@@ -15,11 +19,14 @@ constexpr unsigned kThreads = 2;
 /// A snapshot that restores read; removed at the end.
 class Source {
  public:
-  explicit Source(std::size_t size, const SnapshotWriteOptions& options = {})
-      : path_(bench_file("vmsnap-bench-restore")) {
-    const Mapping memory = guest_memory(size);
-    (void)value_of(write_snapshot(path_, contents_of(memory.bytes()), {}, options));
+  /// Only the first `data` bytes of `size` hold anything.
+  explicit Source(std::size_t size, std::size_t data) : path_(bench_file("vmsnap-bench-restore")) {
+    const Mapping memory = value_of(Mapping::anonymous(size));
+    const Mapping used = guest_memory(data);
+    std::copy_n(used.data(), data, memory.data());
+    (void)value_of(write_snapshot(path_, contents_of(memory.bytes()), {}, {}));
   }
+  explicit Source(std::size_t size) : Source(size, size) {}
   Source(const Source&) = delete;
   Source& operator=(const Source&) = delete;
   ~Source() { ::unlink(path_.c_str()); }
@@ -60,28 +67,69 @@ void restore_eager(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(kSize));
 }
 
-void map(benchmark::State& state, std::size_t size, bool verify) {
-  const Source source(size);
+/// Mapped, and every extent hashed through the mapping before anything runs.
+void restore_map_verified(benchmark::State& state) {
+  const Source source(kSize);
   for (auto _ : state) {
     const SnapshotReader reader = value_of(SnapshotReader::open(source.path()));
     const SegmentReader segment = value_of(reader.segment(0));
     const Mapping memory = value_of(segment.map());
-    if (verify) expect_done(verify_segment(segment, memory.bytes(), {kThreads}));
+    expect_done(verify_segment(segment, memory.bytes(), {kThreads}));
   }
 }
 
-/// Mapped, and every extent hashed through the mapping before anything runs.
-void restore_map_verified(benchmark::State& state) {
-  map(state, kSize, true);
+/// Mapped, and nothing read but what describes the memory.
+void map_only(benchmark::State& state, std::size_t size) {
+  const Source source(size, kSize);
+  for (auto _ : state) {
+    const SnapshotReader reader = value_of(SnapshotReader::open(source.path()));
+    const SegmentReader segment = value_of(reader.segment(0));
+    (void)value_of(segment.map());
+  }
 }
-/// Mapped, and nothing read.
 void restore_map(benchmark::State& state) {
-  map(state, kSize, false);
+  map_only(state, std::size_t{1} << 30);
+}
+void restore_map_64_gib(benchmark::State& state) {
+  map_only(state, std::size_t{64} << 30);
+}
+
+/// From the beginning of a lazy restore until all memory is there; nobody asks for any of it.
+void restore_lazy(benchmark::State& state) {
+  const Source source(kSize);
+  for (auto _ : state) {
+    auto reader = std::make_shared<const SnapshotReader>(value_of(SnapshotReader::open(source.path())));
+    const Mapping memory = value_of(Mapping::anonymous(kSize));
+    std::vector<LazySegment> segments;
+    segments.push_back({value_of(reader->segment(0)), memory.bytes()});
+    const auto lazy = value_of(LazyMemory::start(std::move(segments), reader, {}));
+    expect_done(lazy->wait_filled(kThreads));
+  }
+}
+
+/// The same up to the moment at which a guest could run.
+void restore_lazy_start(benchmark::State& state) {
+  const Source source(kSize);
+  for (auto _ : state) {
+    auto reader = std::make_shared<const SnapshotReader>(value_of(SnapshotReader::open(source.path())));
+    const Mapping memory = value_of(Mapping::anonymous(kSize));
+    std::vector<LazySegment> segments;
+    segments.push_back({value_of(reader->segment(0)), memory.bytes()});
+    LazyOptions options;
+    options.fill_threads = 0;
+    auto lazy = value_of(LazyMemory::start(std::move(segments), reader, options));
+    state.PauseTiming();
+    lazy.reset();
+    state.ResumeTiming();
+  }
 }
 
 BENCHMARK(read_file)->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK(restore_eager)->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK(restore_map_verified)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(restore_lazy)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(restore_lazy_start)->Unit(benchmark::kMillisecond)->UseRealTime();
+BENCHMARK(restore_map_64_gib)->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK(restore_map)->Unit(benchmark::kMillisecond)->UseRealTime();
 
 }  // namespace

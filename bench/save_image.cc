@@ -14,8 +14,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/mapping.h"
-#include "snapshot/snapshot_writer.h"
+#include "guest_memory.h"
 
 namespace vmsnap {
 namespace {
@@ -32,14 +31,10 @@ Result<Mapping> load(const std::string& image) {
 
 Result<void> run(const std::string& image, const std::string& target, RamEncoding encoding) {
   VMSNAP_ASSIGN_OR_RETURN(const Mapping memory, load(image));
-  SnapshotContents contents;
-  contents.manifest.producer_name = "save_image";
-  contents.manifest.producer_version = VMSNAP_VERSION;
-  contents.memory_map.segments = {{0, "ram-low", SegmentKind::kSystemMemory, memory.size()}};
-  contents.memory_map.mappings = {{0, 0, Gpa(0), memory.size(), false}};
-  contents.segments = {{memory.bytes(), true}};
+  const SnapshotContents contents = bench::contents_of(memory.bytes());
   SnapshotWriteOptions options;
   options.encoding = encoding;
+  options.pass.threads = 2;
   fmt::print("ready\n");
   std::fflush(stdout);
   if (std::getchar() == EOF) return Error(ErrorKind::kUsage, "nobody said when to begin");

@@ -60,10 +60,12 @@ Result<FlatRamMeta> decode_flat_ram(ByteView meta, std::uint64_t segment_size) {
   return result;
 }
 
-Result<FlatRamMeta> decode_flat_ram(const ChunkRecord& chunk, ByteView bytes) {
+Result<FlatRamMeta> read_flat_ram_meta(const ChunkReader& reader, const ChunkRecord& chunk) {
   const auto at_chunk = [&](Error error) {
-    return std::move(error.at_offset(chunk.meta_offset()).in_chunk(chunk.name()));
+    error.in_file(reader.file().name()).at_offset(chunk.meta_offset()).in_chunk(chunk.name());
+    return error;
   };
+  VMSNAP_ASSIGN_OR_RETURN(const ByteVector bytes, reader.meta(chunk));
   auto meta = decode_flat_ram(bytes, chunk.header.body_size);
   if (!meta) return at_chunk(std::move(meta).error());
   if (meta->segment != chunk.header.instance) {
@@ -76,13 +78,6 @@ Result<FlatRamMeta> decode_flat_ram(const ChunkRecord& chunk, ByteView bytes) {
     return at_chunk(
         Error(ErrorKind::kCorrupt, "the leaves do not match the body hash of the chunk").in_field("leaves"));
   }
-  return meta;
-}
-
-Result<FlatRamMeta> read_flat_ram_meta(const ChunkReader& reader, const ChunkRecord& chunk) {
-  VMSNAP_ASSIGN_OR_RETURN(const ByteVector bytes, reader.meta(chunk));
-  auto meta = decode_flat_ram(chunk, bytes);
-  if (!meta) return std::move(std::move(meta).error().in_file(reader.file().name()));
   return meta;
 }
 

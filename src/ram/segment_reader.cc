@@ -34,6 +34,7 @@ Result<SegmentReader> SegmentReader::open(const ChunkReader& reader, std::uint32
     VMSNAP_RETURN_IF_ERROR(result.load_flat(*chunks.front()));
   } else {
     VMSNAP_RETURN_IF_ERROR(result.load_extents(chunks));
+    VMSNAP_RETURN_IF_ERROR(result.check_duplicates());
   }
   result.zero_leaf_ = zero_hash(std::uint64_t{1} << result.extent_shift_);
   return result;
@@ -49,22 +50,75 @@ Result<void> SegmentReader::load_flat(const ChunkRecord& chunk) {
 }
 
 Result<void> SegmentReader::load_extents(std::span<const ChunkRecord* const> chunks) {
-  const auto in_file = [&](Error error) { return std::move(error.in_file(reader_->file().name())); };
+  std::uint64_t next = 0;
   for (const ChunkRecord* chunk : chunks) {
+    const auto corrupt = [&](std::string message) {
+      return Error(ErrorKind::kCorrupt, std::move(message))
+          .in_file(reader_->file().name())
+          .at_offset(chunk->offset)
+          .in_chunk(chunk->name());
+    };
     VMSNAP_ASSIGN_OR_RETURN(ExtentBatch batch, ExtentBatch::read(*reader_, *chunk, size_));
     const ExtentRamMeta& meta = batch.meta();
-    extent_shift_ = meta.extent_shift;
+    if (leaves_.empty()) extent_shift_ = meta.extent_shift;
+    if (meta.extent_shift != extent_shift_) {
+      return corrupt(fmt::format("its extents have 2^{} bytes, those of the segment before it 2^{}",
+                                 meta.extent_shift, extent_shift_));
+    }
+    if (batch.begin() != next) {
+      return corrupt(
+          fmt::format("memory segment {} goes on at {:#x} and not at {:#x}", segment_, batch.begin(), next));
+    }
+    next = batch.end();
     data_bytes_ += meta.data_bytes();
     compressed_ = compressed_ || batch.codec() != Codec::kNone;
     leaves_.insert(leaves_.end(), meta.leaves.begin(), meta.leaves.end());
-    if (auto added = batches_.add(*chunk, std::move(batch)); !added) return in_file(std::move(added).error());
+    batches_.push_back({chunk, std::move(batch)});
   }
-  if (auto complete = batches_.check_complete(); !complete) return in_file(std::move(complete).error());
+  if (next != size_) {
+    return Error(ErrorKind::kCorrupt,
+                 fmt::format("memory segment {} ends at {:#x} and not at {:#x}", segment_, next, size_))
+        .in_file(reader_->file().name());
+  }
+  return {};
+}
+
+Result<void> SegmentReader::check_duplicates() const {
+  for (const StoredBatch& stored : batches_) {
+    std::uint64_t at = stored.batch.begin();
+    for (const PageRun& run : stored.batch.meta().runs) {
+      const std::uint64_t size = run.pages * kPageSize;
+      at += size;
+      if (run.kind != PageRunKind::kDuplicate) continue;
+      for (std::uint64_t source = run.source; source < run.source + size;) {
+        const StoredBatch& origin = batch_at(source);
+        const std::uint64_t limit = std::min(run.source + size, origin.batch.end()) - source;
+        const ExtentBatch::Piece piece = origin.batch.piece_at(source, limit);
+        if (piece.kind != PageRunKind::kData) {
+          return Error(ErrorKind::kCorrupt,
+                       fmt::format("the pages up to {:#x} repeat what is at {:#x}, where no data is", at,
+                                   source))
+              .in_file(reader_->file().name())
+              .at_offset(stored.chunk->meta_offset())
+              .in_chunk(stored.chunk->name())
+              .in_field("runs.source");
+        }
+        source += piece.size;
+      }
+    }
+  }
   return {};
 }
 
 std::uint64_t SegmentReader::extent_end(std::uint64_t index) const {
   return std::min(size_, (index + 1) << extent_shift_);
+}
+
+const SegmentReader::StoredBatch& SegmentReader::batch_at(std::uint64_t at) const {
+  const auto next =
+      std::upper_bound(batches_.begin(), batches_.end(), at,
+                       [](std::uint64_t offset, const StoredBatch& b) { return offset < b.batch.begin(); });
+  return *std::prev(next);
 }
 
 Result<bool> SegmentReader::is_hole(std::uint64_t index, SegmentCursor& cursor) const {
@@ -223,7 +277,7 @@ Result<void> SegmentReader::verify_extent(std::uint64_t index, SegmentCursor& cu
 bool SegmentReader::is_mappable() const {
   if (flat_ != nullptr) return true;
   std::size_t runs = 0;
-  for (const StoredBatch& stored : batches_.all()) runs += stored.batch.meta().runs.size();
+  for (const StoredBatch& stored : batches_) runs += stored.batch.meta().runs.size();
   return !compressed_ && runs <= kMaxMappedRuns;
 }
 
@@ -242,7 +296,7 @@ Result<Mapping> SegmentReader::map() const {
   }
   if (flat_ != nullptr) return Mapping::private_copy(reader_->file(), flat_->body_offset(), size_);
   VMSNAP_ASSIGN_OR_RETURN(Mapping mapping, Mapping::anonymous(size_));
-  for (const StoredBatch& stored : batches_.all()) {
+  for (const StoredBatch& stored : batches_) {
     for (std::uint64_t at = stored.batch.begin(); at < stored.batch.end();) {
       const ExtentBatch::Piece piece = stored.batch.piece_at(at, stored.batch.end() - at);
       std::uint64_t size = piece.size;

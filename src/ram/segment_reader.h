@@ -11,7 +11,6 @@
 #include "base/result.h"
 #include "container/chunk_reader.h"
 #include "ram/extent_batch.h"
-#include "ram/segment_batches.h"
 
 namespace vmsnap {
 
@@ -74,12 +73,18 @@ class SegmentReader {
   [[nodiscard]] Result<Mapping> map() const;
 
  private:
+  struct StoredBatch {
+    const ChunkRecord* chunk;
+    ExtentBatch batch;
+  };
+
   SegmentReader(const ChunkReader& reader, std::uint32_t segment, std::uint64_t size)
-      : reader_(&reader), segment_(segment), size_(size), batches_(segment, size) {}
+      : reader_(&reader), segment_(segment), size_(size) {}
 
   [[nodiscard]] Result<void> load_flat(const ChunkRecord& chunk);
   [[nodiscard]] Result<void> load_extents(std::span<const ChunkRecord* const> chunks);
-  [[nodiscard]] const StoredBatch& batch_at(std::uint64_t at) const { return batches_.at(at); }
+  [[nodiscard]] Result<void> check_duplicates() const;
+  [[nodiscard]] const StoredBatch& batch_at(std::uint64_t at) const;
   [[nodiscard]] Result<void> read_flat(std::uint64_t begin, MutableByteView out, bool out_is_zero,
                                        SegmentCursor& cursor) const;
   [[nodiscard]] Result<void> read_extents(std::uint64_t begin, MutableByteView out, bool out_is_zero,
@@ -99,7 +104,7 @@ class SegmentReader {
   std::uint64_t zero_leaf_ = 0;  // of a whole extent
   std::vector<std::uint64_t> leaves_;
   const ChunkRecord* flat_ = nullptr;  // of a flat segment
-  SegmentBatches batches_;             // of the others
+  std::vector<StoredBatch> batches_;   // of the others, rising
 };
 
 /// The digest of what guest memory holds, the same in every encoding: XXH3-128 over, for each segment in
