@@ -97,6 +97,15 @@ Result<void> check_zero(const File& file, std::uint64_t begin, std::uint64_t end
   return {};
 }
 
+Result<ByteVector> read_meta(const File& file, const ChunkRecord& chunk) {
+  ByteVector bytes(chunk.header.meta_size);
+  VMSNAP_RETURN_IF_ERROR(file.read_at(chunk.meta_offset(), bytes));
+  if (xxh3_64(bytes) != chunk.header.meta_hash) {
+    return corrupt(file, chunk, chunk.meta_offset(), "the hash of the meta is wrong; the file is damaged");
+  }
+  return bytes;
+}
+
 Result<ChunkReader> ChunkReader::open(File file) {
   VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t file_size, file.size());
   VMSNAP_ASSIGN_OR_RETURN(FileHeader header, read_file_header(file, file_size));
@@ -143,12 +152,7 @@ Result<void> ChunkReader::load_index() {
 }
 
 Result<ByteVector> ChunkReader::meta(const ChunkRecord& chunk) const {
-  ByteVector bytes(chunk.header.meta_size);
-  VMSNAP_RETURN_IF_ERROR(file_.read_at(chunk.meta_offset(), bytes));
-  if (xxh3_64(bytes) != chunk.header.meta_hash) {
-    return corrupt(file_, chunk, chunk.meta_offset(), "the hash of the meta is wrong; the file is damaged");
-  }
-  return bytes;
+  return read_meta(file_, chunk);
 }
 
 Result<ByteVector> ChunkReader::body(const ChunkRecord& chunk, std::uint64_t limit) const {

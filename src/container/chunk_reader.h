@@ -35,6 +35,10 @@ struct ChunkWalk {
 /// Checks that the bytes [begin, end) are zero; holes are not read. Errors: Io; Corrupt with the offset.
 [[nodiscard]] Result<void> check_zero(const File& file, std::uint64_t begin, std::uint64_t end);
 
+/// The meta of a chunk, copied to the heap (aligned for FlatBuffers), its hash verified. Errors: Io,
+/// Truncated, Corrupt.
+[[nodiscard]] Result<ByteVector> read_meta(const File& file, const ChunkRecord& chunk);
+
 /// An open snapshot whose framing is sound: header, all chunk headers, END, INDX and footer verify and agree.
 /// Metas and bodies of other chunks are read and verified when asked for. Move-only. Const member functions
 /// are thread-safe.
@@ -51,7 +55,7 @@ class ChunkReader {
   /// Every chunk in file order, END and INDX included; position = sequence number.
   [[nodiscard]] std::span<const ChunkRecord> chunks() const { return chunks_; }
 
-  /// The meta, copied to the heap (aligned for FlatBuffers), its hash verified. Errors: Io, Corrupt.
+  /// As read_meta().
   [[nodiscard]] Result<ByteVector> meta(const ChunkRecord& chunk) const;
   /// The body, its hash verified, for bodies of at most `limit` bytes without leaves. Errors: Io, Corrupt;
   /// LimitExceeded; InvalidState (the chunk has leaves).

@@ -34,13 +34,13 @@ ExtentBatch::ExtentBatch(ExtentRamMeta meta, std::uint64_t segment_size, Codec c
   }
 }
 
-Result<ExtentBatch> ExtentBatch::read(const ChunkReader& reader, const ChunkRecord& chunk,
+Result<ExtentBatch> ExtentBatch::read(const File& file, const ChunkRecord& chunk,
                                       std::uint64_t segment_size) {
   const auto at_chunk = [&](Error error) {
-    error.in_file(reader.file().name()).at_offset(chunk.meta_offset()).in_chunk(chunk.name());
+    error.in_file(file.name()).at_offset(chunk.meta_offset()).in_chunk(chunk.name());
     return error;
   };
-  VMSNAP_ASSIGN_OR_RETURN(const ByteVector bytes, reader.meta(chunk));
+  VMSNAP_ASSIGN_OR_RETURN(const ByteVector bytes, read_meta(file, chunk));
   const auto codec = static_cast<Codec>(chunk.header.codec());
   auto meta = decode_extent_ram(bytes, segment_size, chunk.header.body_size, codec);
   if (!meta) return at_chunk(std::move(meta).error());

@@ -35,7 +35,7 @@ class ExtentBatch {
 
   /// Reads and verifies the meta of a RAME chunk of a segment of `segment_size` bytes, and its leaves against
   /// the body hash. Errors: Io, Corrupt, Unsupported, LimitExceeded.
-  [[nodiscard]] static Result<ExtentBatch> read(const ChunkReader& reader, const ChunkRecord& chunk,
+  [[nodiscard]] static Result<ExtentBatch> read(const File& file, const ChunkRecord& chunk,
                                                 std::uint64_t segment_size);
 
   [[nodiscard]] const ExtentRamMeta& meta() const { return meta_; }

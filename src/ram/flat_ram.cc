@@ -60,12 +60,12 @@ Result<FlatRamMeta> decode_flat_ram(ByteView meta, std::uint64_t segment_size) {
   return result;
 }
 
-Result<FlatRamMeta> read_flat_ram_meta(const ChunkReader& reader, const ChunkRecord& chunk) {
+Result<FlatRamMeta> read_flat_ram_meta(const File& file, const ChunkRecord& chunk) {
   const auto at_chunk = [&](Error error) {
-    error.in_file(reader.file().name()).at_offset(chunk.meta_offset()).in_chunk(chunk.name());
+    error.in_file(file.name()).at_offset(chunk.meta_offset()).in_chunk(chunk.name());
     return error;
   };
-  VMSNAP_ASSIGN_OR_RETURN(const ByteVector bytes, reader.meta(chunk));
+  VMSNAP_ASSIGN_OR_RETURN(const ByteVector bytes, read_meta(file, chunk));
   auto meta = decode_flat_ram(bytes, chunk.header.body_size);
   if (!meta) return at_chunk(std::move(meta).error());
   if (meta->segment != chunk.header.instance) {

@@ -37,6 +37,6 @@ struct FlatRamMeta {
 
 /// The decoded and verified meta of a RAMF chunk, its leaves checked against the body hash of the header.
 /// Errors: Io, Corrupt, LimitExceeded.
-[[nodiscard]] Result<FlatRamMeta> read_flat_ram_meta(const ChunkReader& reader, const ChunkRecord& chunk);
+[[nodiscard]] Result<FlatRamMeta> read_flat_ram_meta(const File& file, const ChunkRecord& chunk);
 
 }  // namespace vmsnap

@@ -23,12 +23,12 @@ constexpr std::size_t kMaxMappedRuns = 32'000;
 
 }  // namespace
 
-Result<SegmentReader> SegmentReader::open(const ChunkReader& reader, std::uint32_t segment,
-                                          std::uint64_t size, std::span<const ChunkRecord* const> chunks) {
-  SegmentReader result(reader, segment, size);
+Result<SegmentReader> SegmentReader::open(const File& file, std::uint32_t segment, std::uint64_t size,
+                                          std::span<const ChunkRecord* const> chunks) {
+  SegmentReader result(file, segment, size);
   if (chunks.empty()) {
     return Error(ErrorKind::kCorrupt, fmt::format("no chunk holds memory segment {}", segment))
-        .in_file(reader.file().name());
+        .in_file(file.name());
   }
   if (chunks.front()->header.type == kChunkFlatRam) {
     VMSNAP_RETURN_IF_ERROR(result.load_flat(*chunks.front()));
@@ -41,7 +41,7 @@ Result<SegmentReader> SegmentReader::open(const ChunkReader& reader, std::uint32
 }
 
 Result<void> SegmentReader::load_flat(const ChunkRecord& chunk) {
-  VMSNAP_ASSIGN_OR_RETURN(FlatRamMeta meta, read_flat_ram_meta(*reader_, chunk));
+  VMSNAP_ASSIGN_OR_RETURN(FlatRamMeta meta, read_flat_ram_meta(*file_, chunk));
   flat_ = &chunk;
   extent_shift_ = meta.extent_shift;
   data_bytes_ = meta.data_bytes;
@@ -54,11 +54,11 @@ Result<void> SegmentReader::load_extents(std::span<const ChunkRecord* const> chu
   for (const ChunkRecord* chunk : chunks) {
     const auto corrupt = [&](std::string message) {
       return Error(ErrorKind::kCorrupt, std::move(message))
-          .in_file(reader_->file().name())
+          .in_file(file_->name())
           .at_offset(chunk->offset)
           .in_chunk(chunk->name());
     };
-    VMSNAP_ASSIGN_OR_RETURN(ExtentBatch batch, ExtentBatch::read(*reader_, *chunk, size_));
+    VMSNAP_ASSIGN_OR_RETURN(ExtentBatch batch, ExtentBatch::read(*file_, *chunk, size_));
     const ExtentRamMeta& meta = batch.meta();
     if (leaves_.empty()) extent_shift_ = meta.extent_shift;
     if (meta.extent_shift != extent_shift_) {
@@ -78,7 +78,7 @@ Result<void> SegmentReader::load_extents(std::span<const ChunkRecord* const> chu
   if (next != size_) {
     return Error(ErrorKind::kCorrupt,
                  fmt::format("memory segment {} ends at {:#x} and not at {:#x}", segment_, next, size_))
-        .in_file(reader_->file().name());
+        .in_file(file_->name());
   }
   return {};
 }
@@ -98,7 +98,7 @@ Result<void> SegmentReader::check_duplicates() const {
           return Error(ErrorKind::kCorrupt,
                        fmt::format("the pages up to {:#x} repeat what is at {:#x}, where no data is", at,
                                    source))
-              .in_file(reader_->file().name())
+              .in_file(file_->name())
               .at_offset(stored.chunk->meta_offset())
               .in_chunk(stored.chunk->name())
               .in_field("runs.source");
@@ -134,7 +134,7 @@ Result<bool> SegmentReader::is_hole(std::uint64_t index, SegmentCursor& cursor) 
 
 Result<void> SegmentReader::look_for_data(std::uint64_t at, SegmentCursor& cursor) const {
   if (cursor.asked_from <= at && at < cursor.data.end) return {};
-  VMSNAP_ASSIGN_OR_RETURN(const auto data, reader_->file().next_data(at, flat_->body_end()));
+  VMSNAP_ASSIGN_OR_RETURN(const auto data, file_->next_data(at, flat_->body_end()));
   cursor.asked_from = at;
   cursor.data = data ? *data : FileRange{flat_->body_end(), flat_->body_end()};
   return {};
@@ -155,7 +155,7 @@ Result<void> SegmentReader::read_flat(std::uint64_t begin, MutableByteView out, 
     const std::uint64_t stop = std::min(at + out.size(), data ? cursor.data.end : cursor.data.begin);
     const MutableByteView piece = out.first(stop - at);
     if (data) {
-      VMSNAP_RETURN_IF_ERROR(reader_->file().read_at(at, piece));
+      VMSNAP_RETURN_IF_ERROR(file_->read_at(at, piece));
     } else if (!out_is_zero) {
       std::memset(piece.data(), 0, piece.size());
     }
@@ -175,8 +175,7 @@ Result<void> SegmentReader::read_extents(std::uint64_t begin, MutableByteView ou
     switch (piece.kind) {
       case PageRunKind::kData:
         if (stored.batch.codec() == Codec::kNone) {
-          VMSNAP_RETURN_IF_ERROR(
-              reader_->file().read_at(stored.chunk->body_offset() + piece.data_offset, place));
+          VMSNAP_RETURN_IF_ERROR(file_->read_at(stored.chunk->body_offset() + piece.data_offset, place));
         } else {
           VMSNAP_RETURN_IF_ERROR(read_blocks(stored, piece.data_offset, place, cursor));
         }
@@ -204,12 +203,12 @@ Result<void> SegmentReader::read_blocks(const StoredBatch& stored, std::uint64_t
         out.first(std::min<std::uint64_t>(out.size(), block.content_size - skipped));
     const std::uint64_t file_offset = stored.chunk->body_offset() + block.body_offset;
     if (block.encoded_size == block.content_size) {
-      VMSNAP_RETURN_IF_ERROR(reader_->file().read_at(file_offset + skipped, place));
+      VMSNAP_RETURN_IF_ERROR(file_->read_at(file_offset + skipped, place));
     } else {
       const bool whole = place.size() == block.content_size;
       if (whole || cursor.held != &block) {
         cursor.encoded.resize(block.encoded_size);
-        VMSNAP_RETURN_IF_ERROR(reader_->file().read_at(file_offset, cursor.encoded));
+        VMSNAP_RETURN_IF_ERROR(file_->read_at(file_offset, cursor.encoded));
         if (!whole) {
           cursor.block.resize(kBlockSize);
           cursor.held = &block;
@@ -223,7 +222,7 @@ Result<void> SegmentReader::read_blocks(const StoredBatch& stored, std::uint64_t
           return Error(ErrorKind::kCorrupt,
                        "a block of compressed guest memory does not decompress; the "
                        "file is damaged")
-              .in_file(reader_->file().name())
+              .in_file(file_->name())
               .at_offset(file_offset)
               .in_chunk(stored.chunk->name());
         }
@@ -244,7 +243,7 @@ Error SegmentReader::bad_extent(std::uint64_t index) const {
                    "{} bytes of guest memory from {:#x} of segment {} do not match their hash; the file is "
                    "damaged",
                    extent_end(index) - begin, begin, segment_))
-      .in_file(reader_->file().name())
+      .in_file(file_->name())
       .at_offset(chunk.body_offset() + (flat_ != nullptr ? begin : 0))
       .in_chunk(chunk.name());
 }
@@ -285,16 +284,18 @@ Result<Mapping> SegmentReader::map() const {
   if (!is_mappable()) {
     return Error(ErrorKind::kUsage,
                  "this memory cannot be mapped: it is compressed or too scattered in the file")
-        .in_file(reader_->file().name());
+        .in_file(file_->name());
   }
-  VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t file_size, reader_->file().size());
-  if (file_size < reader_->file_size()) {
+  VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t file_size, file_->size());
+  std::uint64_t needed = flat_ != nullptr ? flat_->body_end() : 0;
+  for (const StoredBatch& stored : batches_) needed = std::max(needed, stored.chunk->body_end());
+  if (file_size < needed) {
     return Error(ErrorKind::kTruncated,
                  "the file became shorter since it was opened; do not change snapshots in place")
-        .in_file(reader_->file().name())
+        .in_file(file_->name())
         .at_offset(file_size);
   }
-  if (flat_ != nullptr) return Mapping::private_copy(reader_->file(), flat_->body_offset(), size_);
+  if (flat_ != nullptr) return Mapping::private_copy(*file_, flat_->body_offset(), size_);
   VMSNAP_ASSIGN_OR_RETURN(Mapping mapping, Mapping::anonymous(size_));
   for (const StoredBatch& stored : batches_) {
     for (std::uint64_t at = stored.batch.begin(); at < stored.batch.end();) {
@@ -307,7 +308,7 @@ Result<Mapping> SegmentReader::map() const {
             origin.batch.piece_at(from, std::min(size, origin.batch.end() - from));
         size = data.size;
         VMSNAP_RETURN_IF_ERROR(
-            mapping.overlay(at, reader_->file(), origin.chunk->body_offset() + data.data_offset, size));
+            mapping.overlay(at, *file_, origin.chunk->body_offset() + data.data_offset, size));
       }
       at += size;
     }

@@ -29,10 +29,9 @@ struct SegmentCursor {
 class SegmentReader {
  public:
   /// `chunks` are all RAM chunks of the segment in the order of the file: one RAMF, or RAME chunks that
-  /// together hold every extent once. Reads and verifies their metas. `reader` and its chunks must outlive
+  /// together hold every extent once. Reads and verifies their metas. `file` and the chunks must outlive
   /// the result. Errors: Io; Corrupt; Unsupported; LimitExceeded.
-  [[nodiscard]] static Result<SegmentReader> open(const ChunkReader& reader, std::uint32_t segment,
-                                                  std::uint64_t size,
+  [[nodiscard]] static Result<SegmentReader> open(const File& file, std::uint32_t segment, std::uint64_t size,
                                                   std::span<const ChunkRecord* const> chunks);
 
   [[nodiscard]] std::uint64_t size() const { return size_; }  // bytes
@@ -78,8 +77,8 @@ class SegmentReader {
     ExtentBatch batch;
   };
 
-  SegmentReader(const ChunkReader& reader, std::uint32_t segment, std::uint64_t size)
-      : reader_(&reader), segment_(segment), size_(size) {}
+  SegmentReader(const File& file, std::uint32_t segment, std::uint64_t size)
+      : file_(&file), segment_(segment), size_(size) {}
 
   [[nodiscard]] Result<void> load_flat(const ChunkRecord& chunk);
   [[nodiscard]] Result<void> load_extents(std::span<const ChunkRecord* const> chunks);
@@ -95,7 +94,7 @@ class SegmentReader {
   [[nodiscard]] Result<void> look_for_data(std::uint64_t at, SegmentCursor& cursor) const;
   [[nodiscard]] Error bad_extent(std::uint64_t index) const;
 
-  const ChunkReader* reader_;
+  const File* file_;
   std::uint32_t segment_;
   std::uint64_t size_;
   std::uint8_t extent_shift_ = 0;

@@ -107,7 +107,7 @@ Result<ByteVector> SnapshotReader::device_state(std::uint32_t instance) {
 
 Result<SegmentReader> SnapshotReader::segment(std::uint32_t id) const {
   if (id >= segment_chunks_.size()) return no_such("memory segment", id);
-  return SegmentReader::open(container_, id, memory_map().segments[id].size, segment_chunks_[id]);
+  return SegmentReader::open(container_.file(), id, memory_map().segments[id].size, segment_chunks_[id]);
 }
 
 Result<SegmentReader> SnapshotReader::take_segment(std::uint32_t id) {

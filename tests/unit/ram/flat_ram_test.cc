@@ -53,11 +53,11 @@ class FlatRamFile : public ::testing::Test {
     ASSERT_TRUE(reader) << reader.error().to_string();
     reader_.emplace(std::move(*reader));
     chunk_ = reader_->chunks()[3];
-    auto meta = read_flat_ram_meta(*reader_, chunk_);
+    auto meta = read_flat_ram_meta(reader_->file(), chunk_);
     ASSERT_TRUE(meta) << meta.error().to_string();
     meta_ = *meta;
     const std::array chunks = {&std::as_const(chunk_)};
-    auto segment = SegmentReader::open(*reader_, 0, chunk_.header.body_size, chunks);
+    auto segment = SegmentReader::open(reader_->file(), 0, chunk_.header.body_size, chunks);
     ASSERT_TRUE(segment) << segment.error().to_string();
     segment_.emplace(std::move(*segment));
   }
