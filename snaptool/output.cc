@@ -29,6 +29,10 @@ void Output::complain(std::string_view sentence) {
   err_ << "snaptool: " << printable(sentence) << '\n';
 }
 
+void Output::overwrite(std::string_view line) {
+  err_ << '\r' << printable(line) << "\x1b[K" << std::flush;
+}
+
 void Output::print_json(const Json& value) {
   print(to_text(value) + '\n');
 }

@@ -4,10 +4,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <iosfwd>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "base/exit_code.h"
@@ -17,10 +20,20 @@ namespace vmsnap::snaptool {
 
 using Json = nlohmann::ordered_json;
 
+/// Who sits before the program, if anybody.
+struct Watcher {
+  /// `err` is a terminal: a line there may be overwritten.
+  bool terminal = false;
+  /// From its first call on, an interrupt sets the flag that it returns instead of ending the program. The
+  /// flag lives as long as the program. Absent: nobody interrupts.
+  std::function<const std::atomic<bool>*()> catch_interrupt = {};
+};
+
 /// The streams of the program; borrowed. Results go to `out`, diagnosis to `err`. As a sink it is `out`.
 class Output : public reflect::Sink {
  public:
-  Output(std::ostream& out, std::ostream& err) : out_(out), err_(err) {}
+  Output(std::ostream& out, std::ostream& err, Watcher watcher = {})
+      : out_(out), err_(err), watcher_(std::move(watcher)) {}
 
   /// Writes to `out`. Errors: Io.
   [[nodiscard]] Result<void> write(std::string_view text) override;
@@ -30,6 +43,10 @@ class Output : public reflect::Sink {
   [[nodiscard]] bool failed() const;
   /// Writes "snaptool: `sentence`" as one line to `err`, made printable.
   void complain(std::string_view sentence);
+  [[nodiscard]] const Watcher& watcher() const { return watcher_; }
+  /// Puts `line` in place of what the last call put there, on a terminal: no newline follows. Empty: leaves
+  /// an empty line to go on with.
+  void overwrite(std::string_view line);
   /// Writes a JSON document and a newline to `out`, in ASCII whatever the strings hold.
   void print_json(const Json& value);
 
@@ -39,6 +56,7 @@ class Output : public reflect::Sink {
  private:
   std::ostream& out_;
   std::ostream& err_;
+  Watcher watcher_;
 };
 
 /// `text` fit for a terminal: control characters, characters that change the direction of writing and bytes

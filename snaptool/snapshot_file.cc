@@ -32,6 +32,14 @@ Result<SnapshotReader> open_snapshot(const std::string& path) {
   return SnapshotReader::open(path, {.level = ReadLevel::kHeader, .allow_unknown_critical = true});
 }
 
+std::uint64_t memory_size(const SnapshotReader& reader) {
+  std::uint64_t bytes = 0;
+  for (const MemorySegment& segment : reader.memory_map().segments) {
+    bytes = segment.size > UINT64_MAX - bytes ? UINT64_MAX : bytes + segment.size;
+  }
+  return bytes;
+}
+
 Result<std::uint64_t> allocated_size(const File& file) {
   constexpr std::uint64_t kBlock = 512;  // unit of st_blocks, whatever the file system's own is
   struct stat status {};

@@ -18,6 +18,9 @@ namespace vmsnap::snaptool {
 /// SnapshotReader::open().
 [[nodiscard]] Result<SnapshotReader> open_snapshot(const std::string& path);
 
+/// Bytes of all memory segments together, as far as 64 bits go: the sizes may be hostile.
+[[nodiscard]] std::uint64_t memory_size(const SnapshotReader& reader);
+
 /// Bytes that an open file occupies on the disk. Errors: Io.
 [[nodiscard]] Result<std::uint64_t> allocated_size(const File& file);
 

@@ -10,6 +10,7 @@
 
 #include "chunk_printer.h"
 #include "commands/commands.h"
+#include "progress.h"
 #include "snapshot_file.h"
 
 namespace vmsnap::snaptool {
@@ -92,13 +93,22 @@ Result<void> check_states(const SnapshotReader& reader, Outcome& outcome) {
   return {};
 }
 
-Outcome check(const std::string& path, ReadLevel level) {
+/// Checks with a line on the terminal about how far it is.
+CheckReport check_watched(const std::string& path, ReadLevel level, Output& output) {
+  if (level != ReadLevel::kFull) return check_snapshot(path, level);
+  std::uint64_t memory = 0;
+  if (const Result<SnapshotReader> reader = open_snapshot(path)) memory = memory_size(*reader);
+  Progress progress(output, "checking", memory);
+  return check_snapshot(path, level, progress.pass());
+}
+
+Outcome check(const std::string& path, ReadLevel level, Output& output) {
   Outcome outcome;
   if (Result<void> usable = check_path(path); !usable) {
     outcome.report.error = std::move(usable).error();
     return outcome;
   }
-  outcome.report = check_snapshot(path, level);
+  outcome.report = check_watched(path, level, output);
   for (const Finding& finding : outcome.report.findings) {
     outcome.notes.push_back({std::string(vmsnap::to_string(finding.code)), finding.message});
   }
@@ -132,6 +142,8 @@ Json to_json(const CheckOptions& options, const Outcome& outcome) {
       {"result", result_name(outcome)},
       {"uuid", report.uuid ? Json(vmsnap::to_string(*report.uuid)) : Json(nullptr)},
       {"root", report.root ? Json(vmsnap::to_string(*report.root)) : Json(nullptr)},
+      {"memory_digest",
+       report.memory_digest ? Json(vmsnap::to_string(*report.memory_digest)) : Json(nullptr)},
       {"file_size", wide(report.file_size)},
       {"chunk_count", report.chunk_count},
       {"states_checked", outcome.states_checked},
@@ -154,6 +166,9 @@ void print_text(const CheckOptions& options, const Outcome& outcome, Output& out
     output.print(fmt::format("{}: checked {} in {}: {}\n", file, count_of(report.chunk_count, "chunk"),
                              count_of(report.file_size, "byte"), scope(to_level(options.level))));
   }
+  if (report.memory_digest) {
+    output.print(fmt::format("{}: memory digest {}\n", file, vmsnap::to_string(*report.memory_digest)));
+  }
   for (const Note& note : outcome.notes)
     output.print(fmt::format("{}: finding: {}\n", file, printable(note.message)));
   std::string verdict;
@@ -168,7 +183,7 @@ void print_text(const CheckOptions& options, const Outcome& outcome, Output& out
 }
 
 ExitCode run(const CheckOptions& options, Output& output) {
-  const Outcome outcome = check(options.common.file, to_level(options.level));
+  const Outcome outcome = check(options.common.file, to_level(options.level), output);
   if (options.common.json) {
     output.print_json(to_json(options, outcome));
     if (outcome.report.error) output.complain(outcome.report.error->to_string());

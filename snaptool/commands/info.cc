@@ -52,6 +52,22 @@ std::uint64_t system_memory(const MemoryMap& map) {
   return bytes;
 }
 
+/// How the memory of a segment stands in the file.
+struct Encoding {
+  std::string_view name;         // "flat" or "extents"
+  std::string_view compression;  // "none" or "lz4"
+};
+
+/// Chunk headers alone tell it, so that a huge guest costs no more than a small one.
+Encoding encoding_of(const SnapshotReader& reader, std::uint32_t segment) {
+  Encoding encoding{"flat", "none"};
+  for (const ChunkRecord* chunk : reader.segment_chunks(segment)) {
+    if (chunk->header.type == kChunkExtentRam) encoding.name = "extents";
+    if (chunk->header.codec() == kCodecLz4) encoding.compression = "lz4";
+  }
+  return encoding;
+}
+
 /// What info tells, gathered.
 struct Facts {
   const SnapshotReader& reader;
@@ -82,10 +98,13 @@ Json to_json(const Facts& facts) {
   }
   Json segments = Json::array();
   for (const MemorySegment& segment : reader.memory_map().segments) {
+    const Encoding encoding = encoding_of(reader, segment.id);
     segments.push_back({{"id", segment.id},
                         {"name", segment.name},
                         {"kind", to_name(segment.kind).registered},
-                        {"size", wide(segment.size)}});
+                        {"size", wide(segment.size)},
+                        {"encoding", encoding.name},
+                        {"compression", encoding.compression}});
   }
   Json devices = Json::array();
   for (const DeviceEntry& device : manifest.devices) {
@@ -152,10 +171,12 @@ std::string joined(const Range& range, Describe&& describe_one) {
   return out.empty() ? "none" : out;
 }
 
-void print_segments(const MemoryMap& map, Output& output) {
-  for (const MemorySegment& segment : map.segments) {
-    output.print(fmt::format("    {:<14}  {}{}\n", printable(segment.name), exact_size(segment.size),
-                             to_name(segment.kind).words));
+void print_segments(const SnapshotReader& reader, Output& output) {
+  for (const MemorySegment& segment : reader.memory_map().segments) {
+    const Encoding encoding = encoding_of(reader, segment.id);
+    output.print(fmt::format("    {:<14}  {}{}, {}{}\n", printable(segment.name), exact_size(segment.size),
+                             to_name(segment.kind).words, encoding.name,
+                             encoding.compression == "none" ? "" : ", lz4"));
   }
 }
 
@@ -216,7 +237,7 @@ void print_text(const Facts& facts, Output& output) {
       fmt::format("{}, {}, {} of RAM", architecture(reader.header().arch),
                   count_of(manifest.vcpu_count, "vCPU"), human_size(system_memory(reader.memory_map()))));
   print_line(output, "memory", count_of(reader.memory_map().segments.size(), "segment"));
-  print_segments(reader.memory_map(), output);
+  print_segments(reader, output);
   print_line(output, "state of", count_of(manifest.devices.size(), "device"));
   print_devices(manifest, output);
   if (facts.check.error) print_line(output, "restore", "refused: " + facts.check.error->message());

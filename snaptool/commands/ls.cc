@@ -64,7 +64,7 @@ class Names {
       const EmbeddedSchema* schema = find_schema(header.instance);
       return schema == nullptr ? "" : fmt::format("{} {}", schema->name, vmsnap::to_string(schema->version));
     }
-    if (header.type == kChunkFlatRam) {
+    if (is_ram_chunk(header.type)) {
       return header.instance < memory_map_.segments.size() ? memory_map_.segments[header.instance].name : "";
     }
     const EmbeddedSchema* schema = schema_of(header);

@@ -76,7 +76,7 @@ void look_at_chunks(const SnapshotReader& reader, CheckReport& report) {
   }
 }
 
-Result<void> check(const std::string& path, ReadLevel level, CheckReport& report) {
+Result<void> check(const std::string& path, ReadLevel level, const PassOptions& pass, CheckReport& report) {
   VMSNAP_ASSIGN_OR_RETURN(File file, File::open_for_reading(path));
   look_at_mode(file, report);
   VMSNAP_ASSIGN_OR_RETURN(report.file_size, file.size());
@@ -85,9 +85,13 @@ Result<void> check(const std::string& path, ReadLevel level, CheckReport& report
   look_at_features(header, report);
   SnapshotReadOptions options;
   options.level = level;
+  options.pass = pass;
   VMSNAP_ASSIGN_OR_RETURN(const SnapshotReader reader, SnapshotReader::open(std::move(file), options));
   report.root = reader.root();
   report.chunk_count = static_cast<std::uint32_t>(reader.container().chunks().size());
+  if (level >= ReadLevel::kMeta) {
+    VMSNAP_ASSIGN_OR_RETURN(report.memory_digest, reader.memory_digest());
+  }
   look_at_chunks(reader, report);
   return {};
 }
@@ -112,9 +116,9 @@ std::string_view to_string(Finding::Code code) {
   return "unknown";
 }
 
-CheckReport check_snapshot(const std::string& path, ReadLevel level) {
+CheckReport check_snapshot(const std::string& path, ReadLevel level, const PassOptions& pass) {
   CheckReport report;
-  if (auto result = check(path, level, report); !result) report.error = std::move(result).error();
+  if (auto result = check(path, level, pass, report); !result) report.error = std::move(result).error().in_file(path);
   return report;
 }
 

@@ -36,11 +36,14 @@ struct CheckReport {
   std::vector<Finding> findings;
   std::optional<Uuid> uuid;  // as far as the file could be read
   std::optional<Digest128> root;
-  std::uint64_t file_size = 0;  // bytes
+  std::optional<Digest128> memory_digest;  // not at header level
+  std::uint64_t file_size = 0;             // bytes
   std::uint32_t chunk_count = 0;
 };
 
-/// Checks a file as a restore would, to the given level; a report for every outcome.
-[[nodiscard]] CheckReport check_snapshot(const std::string& path, ReadLevel level);
+/// Checks a file as a restore would, to the given level; a report for every outcome. `pass` is how level full
+/// passes over guest memory.
+[[nodiscard]] CheckReport check_snapshot(const std::string& path, ReadLevel level,
+                                         const PassOptions& pass = {});
 
 }  // namespace vmsnap

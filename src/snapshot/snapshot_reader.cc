@@ -117,6 +117,15 @@ Result<SegmentReader> SnapshotReader::take_segment(std::uint32_t id) {
   return reader;
 }
 
+Result<Digest128> SnapshotReader::memory_digest() const {
+  std::vector<SegmentReader> segments;
+  for (const MemorySegment& segment : memory_map().segments) {
+    VMSNAP_ASSIGN_OR_RETURN(SegmentReader reader, this->segment(segment.id));
+    segments.push_back(std::move(reader));
+  }
+  return vmsnap::memory_digest(segments);
+}
+
 std::vector<const ChunkRecord*> SnapshotReader::unconsumed() const {
   std::vector<const ChunkRecord*> left;
   for (const ChunkRecord& chunk : container_.chunks()) {

@@ -84,6 +84,8 @@ class SnapshotReader {
   [[nodiscard]] Result<SegmentReader> segment(std::uint32_t id) const;
   /// The same, and its chunks are consumed.
   [[nodiscard]] Result<SegmentReader> take_segment(std::uint32_t id);
+  /// The digest of what all of guest memory holds (ram/segment_reader.h). Errors: as segment().
+  [[nodiscard]] Result<Digest128> memory_digest() const;
 
   /// For a caller that takes a chunk by other means.
   void mark_consumed(const ChunkRecord& chunk) { consumed_.insert(chunk.header.sequence); }

@@ -52,6 +52,29 @@ TEST_F(Check, FindsNoFaultWithAGoodFileAtAnyLevel) {
   EXPECT_EQ(run_tool({"check", path_}).out, check("full").out);
 }
 
+TEST_F(Check, SaysTheDigestOfMemoryWhereItReadsTheHashes) {
+  const auto reader = SnapshotReader::open(path_);
+  ASSERT_TRUE(reader);
+  const auto digest = reader->memory_digest();
+  ASSERT_TRUE(digest);
+  for (const char* level : {"meta", "full"}) {
+    EXPECT_THAT(check(level).out, HasSubstr(path_ + ": memory digest " + to_string(*digest) + "\n"));
+    EXPECT_EQ(check_json(level).json()["memory_digest"], to_string(*digest));
+  }
+  EXPECT_EQ(check_json("header").json()["memory_digest"], nullptr);
+  EXPECT_THAT(check("header").out, ::testing::Not(HasSubstr("digest")));
+}
+
+TEST_F(Check, EndsWithOneSentenceWhenItIsInterrupted) {
+  const std::atomic<bool> interrupted = true;
+  const Watcher watcher{true, [&] { return &interrupted; }};
+  const ToolRun run = run_tool({"check", path_}, watcher);
+  EXPECT_EQ(run.status, 1);
+  EXPECT_EQ(run.out, "");
+  EXPECT_EQ(run.err, "snaptool: " + path_ + ": it was cancelled\n");
+  EXPECT_EQ(run_tool({"check", "--level", "meta", path_}, watcher).status, 0);
+}
+
 TEST_F(Check, FindsAFlippedByteOfMemoryAtLevelFullOnly) {
   const auto reader = SnapshotReader::open(path_);
   ASSERT_TRUE(reader);

@@ -80,6 +80,8 @@ TEST(Info, PrintsTheSameFactsAsJson) {
   EXPECT_EQ(info["chunk_count"], written.chunk_count);
   EXPECT_EQ(info["segments"].size(), 2u);
   EXPECT_EQ(info["segments"][1]["kind"], "DeviceMemory");
+  EXPECT_EQ(info["segments"][1]["encoding"], "flat");
+  EXPECT_EQ(info["segments"][1]["compression"], "none");
   ASSERT_EQ(info["devices"].size(), 5u);
   EXPECT_EQ(info["devices"][3]["slots"][0], Json({{"name", "disk0"},
                                                   {"kind", "BlockBackend"},

@@ -20,12 +20,12 @@ struct ToolRun {
 };
 
 /// Runs the program in this process; `arguments` without its name.
-inline ToolRun run_tool(const std::vector<std::string>& arguments) {
+inline ToolRun run_tool(const std::vector<std::string>& arguments, const Watcher& watcher = {}) {
   std::vector<const char*> pointers = {"snaptool"};
   for (const std::string& argument : arguments) pointers.push_back(argument.c_str());
   std::ostringstream out;
   std::ostringstream err;
-  Output output(out, err);
+  Output output(out, err, watcher);
   ToolRun run;
   run.status = snaptool_main(pointers, output);
   run.out = out.str();
