@@ -6,9 +6,12 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <climits>
 
 namespace vmsnap {
 namespace {
@@ -23,6 +26,14 @@ Result<UniqueFd> open_file(const std::string& path, int flags, std::string_view 
 
 Error File::fail(std::string_view operation, int errno_value) const {
   return io_error(fmt::format("cannot {}", operation), errno_value).in_file(name_);
+}
+
+Error File::ends_early(std::uint64_t offset, std::uint64_t missing) const {
+  return Error(
+             ErrorKind::kTruncated,
+             fmt::format("the file ends here, but {} more bytes are needed; the copy is incomplete", missing))
+      .in_file(name_)
+      .at_offset(offset);
 }
 
 Result<File> File::open_for_reading(const std::string& path) {
@@ -59,15 +70,38 @@ Result<void> File::read_at(std::uint64_t offset, MutableByteView out) const {
       if (errno == EINTR) continue;
       return fail("read", errno).at_offset(at);
     }
-    if (count == 0) {
-      return Error(ErrorKind::kTruncated,
-                   fmt::format("the file ends here, but {} more bytes are needed; the copy is incomplete",
-                               out.size()))
-          .in_file(name_)
-          .at_offset(at);
-    }
+    if (count == 0) return ends_early(at, out.size());
     at += static_cast<std::uint64_t>(count);
     out = out.subspan(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+Result<void> File::read_at(std::uint64_t offset, std::span<const MutableByteView> places) const {
+  std::array<iovec, IOV_MAX> vector;
+  std::size_t filled = 0;  // of the first place
+  while (!places.empty()) {
+    std::size_t count = 0;
+    std::uint64_t wanted = 0;
+    for (const MutableByteView place : places.first(std::min(places.size(), vector.size()))) {
+      const MutableByteView rest = place.subspan(count == 0 ? filled : 0);
+      vector[count++] = {rest.data(), rest.size()};
+      wanted += rest.size();
+    }
+    const ssize_t read =
+        wanted == 0 ? 0
+                    : ::preadv(fd_.get(), vector.data(), static_cast<int>(count), static_cast<off_t>(offset));
+    if (read < 0) {
+      if (errno == EINTR) continue;
+      return fail("read", errno).at_offset(offset);
+    }
+    if (read == 0 && wanted > 0) return ends_early(offset, wanted);
+    offset += static_cast<std::uint64_t>(read);
+    filled += static_cast<std::size_t>(read);
+    while (!places.empty() && filled >= places.front().size()) {
+      filled -= places.front().size();
+      places = places.subspan(1);
+    }
   }
   return {};
 }

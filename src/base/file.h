@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -39,6 +40,8 @@ class File {
 
   /// Fills `out` from `offset`. Errors: Io; Truncated when the file ends first.
   [[nodiscard]] Result<void> read_at(std::uint64_t offset, MutableByteView out) const;
+  /// Fills the places in order from adjacent bytes of the file. Errors: as above.
+  [[nodiscard]] Result<void> read_at(std::uint64_t offset, std::span<const MutableByteView> places) const;
   /// Writes all of `bytes` at `offset`. Errors: Io.
   [[nodiscard]] Result<void> write_at(std::uint64_t offset, ByteView bytes) const;
   /// Sets the size; bytes gained are a hole. Errors: Io.
@@ -54,6 +57,7 @@ class File {
   File(UniqueFd fd, std::string name) : fd_(std::move(fd)), name_(std::move(name)) {}
 
   [[nodiscard]] Error fail(std::string_view operation, int errno_value) const;
+  [[nodiscard]] Error ends_early(std::uint64_t offset, std::uint64_t missing) const;
 
   UniqueFd fd_;
   std::string name_;

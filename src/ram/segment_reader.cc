@@ -167,6 +167,15 @@ Result<void> SegmentReader::read_flat(std::uint64_t begin, MutableByteView out, 
 
 Result<void> SegmentReader::read_extents(std::uint64_t begin, MutableByteView out, bool out_is_zero,
                                          SegmentCursor& cursor) const {
+  // The data pages of a batch are adjacent in the file, whatever lies between them in memory: one read.
+  cursor.places.clear();
+  std::uint64_t places_offset = 0;
+  std::uint64_t places_end = 0;
+  const auto read_places = [&]() -> Result<void> {
+    auto result = file_->read_at(places_offset, cursor.places);
+    cursor.places.clear();
+    return result;
+  };
   while (!out.empty()) {
     const StoredBatch& stored = batch_at(begin);
     const ExtentBatch::Piece piece =
@@ -175,12 +184,17 @@ Result<void> SegmentReader::read_extents(std::uint64_t begin, MutableByteView ou
     switch (piece.kind) {
       case PageRunKind::kData:
         if (stored.batch.codec() == Codec::kNone) {
-          VMSNAP_RETURN_IF_ERROR(file_->read_at(stored.chunk->body_offset() + piece.data_offset, place));
+          const std::uint64_t offset = stored.chunk->body_offset() + piece.data_offset;
+          if (offset != places_end) VMSNAP_RETURN_IF_ERROR(read_places());
+          if (cursor.places.empty()) places_offset = offset;
+          cursor.places.push_back(place);
+          places_end = offset + place.size();
         } else {
           VMSNAP_RETURN_IF_ERROR(read_blocks(stored, piece.data_offset, place, cursor));
         }
         break;
       case PageRunKind::kDuplicate:
+        VMSNAP_RETURN_IF_ERROR(read_places());
         // Once at most: what is repeated is data.
         VMSNAP_RETURN_IF_ERROR(read_extents(piece.source, place, out_is_zero, cursor));
         break;
@@ -191,7 +205,7 @@ Result<void> SegmentReader::read_extents(std::uint64_t begin, MutableByteView ou
     out = out.subspan(piece.size);
     begin += piece.size;
   }
-  return {};
+  return read_places();
 }
 
 Result<void> SegmentReader::read_blocks(const StoredBatch& stored, std::uint64_t data_offset,

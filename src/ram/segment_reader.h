@@ -16,9 +16,10 @@ namespace vmsnap {
 
 /// What a thread that reads from a SegmentReader keeps from one call to the next.
 struct SegmentCursor {
-  ByteVector encoded;               // a block as it is in the file
-  ByteVector block;                 // its content
-  const DataBlock* held = nullptr;  // which block that is
+  ByteVector encoded;                   // a block as it is in the file
+  ByteVector block;                     // its content
+  const DataBlock* held = nullptr;      // which block that is
+  std::vector<MutableByteView> places;  // for adjacent bytes of the file
   // Of a flat body: [asked_from, data.begin) of the file is a hole, [data.begin, data.end) is not.
   std::uint64_t asked_from = 0;
   FileRange data;

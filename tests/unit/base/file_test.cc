@@ -24,6 +24,37 @@ TEST(File, ReadingPastTheEndIsTruncatedAndSaysHowMuchIsMissing) {
   EXPECT_NE(read.error().to_string().find("4 more bytes"), std::string::npos) << read.error().to_string();
 }
 
+TEST(File, ReadsAdjacentBytesIntoManyPlaces) {
+  const TempDir dir;
+  std::string text;
+  for (int i = 0; i < 5000; ++i) text += static_cast<char>('a' + i % 26);
+  std::ofstream(dir.file("f")) << text;
+  const auto file = File::open_for_reading(dir.file("f"));
+  ASSERT_TRUE(file);
+  // More places than one call of the kernel takes, some of them empty.
+  std::vector<ByteVector> storage;
+  std::vector<MutableByteView> places;
+  std::size_t size = 0;
+  for (std::size_t i = 0; size < 4000; ++i) {
+    storage.emplace_back(i % 4);
+    size += i % 4;
+  }
+  for (ByteVector& bytes : storage) places.emplace_back(bytes);
+  ASSERT_GT(places.size(), 2000u);
+  ASSERT_TRUE(file->read_at(100, places));
+  std::string read;
+  for (const ByteVector& bytes : storage) {
+    for (const std::byte byte : bytes) read += static_cast<char>(byte);
+  }
+  EXPECT_EQ(read, text.substr(100, size));
+  EXPECT_TRUE(file->read_at(9999, std::span<const MutableByteView>()));
+
+  const auto refused = file->read_at(2000, places);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kTruncated);
+  EXPECT_EQ(refused.error().offset(), 5000u);
+}
+
 TEST(File, AMissingFileIsAnIoErrorThatNamesTheFile) {
   const auto file = File::open_for_reading("/nonexistent/f");
   ASSERT_FALSE(file);
