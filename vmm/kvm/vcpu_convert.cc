@@ -261,7 +261,7 @@ Result<void> check_xsave(const schema::X86CpuT& cpu, const HostFacts& facts) {
     return unsupported_field("xcr0", "the host's KVM cannot set XCR0 (KVM_CAP_XCRS)");
   }
   const ByteView area = as_byte_view(cpu.xsave_area.data(), cpu.xsave_area.size());
-  const std::uint64_t used = load_le<std::uint64_t>(area, kXsaveHeader);
+  const auto used = load_le<std::uint64_t>(area, kXsaveHeader);
   const std::uint64_t allowed = facts.guest_xcr0 | kXstateX87 | kXstateSse;
   if ((used & ~allowed) != 0) {
     return unsupported_field("xsave_area",

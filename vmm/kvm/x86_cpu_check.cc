@@ -91,7 +91,7 @@ Result<void> check_xsave(const schema::X86CpuT& cpu) {
     return corrupt_field("xsave_area", fmt::format("the XSAVE area has {} bytes; it needs {} to {}",
                                                    area.size(), kXsaveExtended, kXsaveMaxSize));
   }
-  const std::uint32_t mxcsr = load_le<std::uint32_t>(area, kXsaveMxcsr);
+  const auto mxcsr = load_le<std::uint32_t>(area, kXsaveMxcsr);
   if ((mxcsr & kMxcsrReserved) != 0) {
     return corrupt_field("xsave_area", fmt::format("MXCSR is {:#x}, with reserved bits set", mxcsr));
   }
