@@ -36,11 +36,17 @@ ExtentBatch::ExtentBatch(ExtentRamMeta meta, std::uint64_t segment_size, Codec c
 
 Result<ExtentBatch> ExtentBatch::read(const File& file, const ChunkRecord& chunk,
                                       std::uint64_t segment_size) {
-  const auto at_chunk = [&](Error error) {
-    error.in_file(file.name()).at_offset(chunk.meta_offset()).in_chunk(chunk.name());
-    return error;
-  };
   VMSNAP_ASSIGN_OR_RETURN(const ByteVector bytes, read_meta(file, chunk));
+  auto batch = decode(chunk, bytes, segment_size);
+  if (!batch) return std::move(std::move(batch).error().in_file(file.name()));
+  return batch;
+}
+
+Result<ExtentBatch> ExtentBatch::decode(const ChunkRecord& chunk, ByteView bytes,
+                                        std::uint64_t segment_size) {
+  const auto at_chunk = [&](Error error) {
+    return std::move(error.at_offset(chunk.meta_offset()).in_chunk(chunk.name()));
+  };
   const auto codec = static_cast<Codec>(chunk.header.codec());
   auto meta = decode_extent_ram(bytes, segment_size, chunk.header.body_size, codec);
   if (!meta) return at_chunk(std::move(meta).error());

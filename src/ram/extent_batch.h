@@ -38,6 +38,11 @@ class ExtentBatch {
   [[nodiscard]] static Result<ExtentBatch> read(const File& file, const ChunkRecord& chunk,
                                                 std::uint64_t segment_size);
 
+  /// The same from a meta whose hash is verified. Errors: Corrupt, Unsupported, LimitExceeded, with chunk and
+  /// offset.
+  [[nodiscard]] static Result<ExtentBatch> decode(const ChunkRecord& chunk, ByteView meta,
+                                                  std::uint64_t segment_size);
+
   [[nodiscard]] const ExtentRamMeta& meta() const { return meta_; }
   [[nodiscard]] Codec codec() const { return codec_; }
   [[nodiscard]] std::uint64_t begin() const { return begin_; }

@@ -60,12 +60,10 @@ Result<FlatRamMeta> decode_flat_ram(ByteView meta, std::uint64_t segment_size) {
   return result;
 }
 
-Result<FlatRamMeta> read_flat_ram_meta(const File& file, const ChunkRecord& chunk) {
+Result<FlatRamMeta> decode_flat_ram(const ChunkRecord& chunk, ByteView bytes) {
   const auto at_chunk = [&](Error error) {
-    error.in_file(file.name()).at_offset(chunk.meta_offset()).in_chunk(chunk.name());
-    return error;
+    return std::move(error.at_offset(chunk.meta_offset()).in_chunk(chunk.name()));
   };
-  VMSNAP_ASSIGN_OR_RETURN(const ByteVector bytes, read_meta(file, chunk));
   auto meta = decode_flat_ram(bytes, chunk.header.body_size);
   if (!meta) return at_chunk(std::move(meta).error());
   if (meta->segment != chunk.header.instance) {
@@ -78,6 +76,13 @@ Result<FlatRamMeta> read_flat_ram_meta(const File& file, const ChunkRecord& chun
     return at_chunk(
         Error(ErrorKind::kCorrupt, "the leaves do not match the body hash of the chunk").in_field("leaves"));
   }
+  return meta;
+}
+
+Result<FlatRamMeta> read_flat_ram_meta(const File& file, const ChunkRecord& chunk) {
+  VMSNAP_ASSIGN_OR_RETURN(const ByteVector bytes, read_meta(file, chunk));
+  auto meta = decode_flat_ram(chunk, bytes);
+  if (!meta) return std::move(std::move(meta).error().in_file(file.name()));
   return meta;
 }
 

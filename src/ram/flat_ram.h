@@ -35,8 +35,10 @@ struct FlatRamMeta {
 /// Verifies a meta from a file against the size of its segment in bytes. Errors: Corrupt, LimitExceeded.
 [[nodiscard]] Result<FlatRamMeta> decode_flat_ram(ByteView meta, std::uint64_t segment_size);
 
-/// The decoded and verified meta of a RAMF chunk, its leaves checked against the body hash of the header.
-/// Errors: Io, Corrupt, LimitExceeded.
+/// The decoded and verified meta of a RAMF chunk, its leaves checked against the body hash of the header. The
+/// hash of `meta` itself is verified. Errors: Corrupt, LimitExceeded, with chunk and offset.
+[[nodiscard]] Result<FlatRamMeta> decode_flat_ram(const ChunkRecord& chunk, ByteView meta);
+/// The same from an open file. Errors: Io, Corrupt, LimitExceeded.
 [[nodiscard]] Result<FlatRamMeta> read_flat_ram_meta(const File& file, const ChunkRecord& chunk);
 
 }  // namespace vmsnap

@@ -34,7 +34,6 @@ Result<SegmentReader> SegmentReader::open(const File& file, std::uint32_t segmen
     VMSNAP_RETURN_IF_ERROR(result.load_flat(*chunks.front()));
   } else {
     VMSNAP_RETURN_IF_ERROR(result.load_extents(chunks));
-    VMSNAP_RETURN_IF_ERROR(result.check_duplicates());
   }
   result.zero_leaf_ = zero_hash(std::uint64_t{1} << result.extent_shift_);
   return result;
@@ -50,75 +49,22 @@ Result<void> SegmentReader::load_flat(const ChunkRecord& chunk) {
 }
 
 Result<void> SegmentReader::load_extents(std::span<const ChunkRecord* const> chunks) {
-  std::uint64_t next = 0;
+  const auto in_file = [&](Error error) { return std::move(error.in_file(file_->name())); };
   for (const ChunkRecord* chunk : chunks) {
-    const auto corrupt = [&](std::string message) {
-      return Error(ErrorKind::kCorrupt, std::move(message))
-          .in_file(file_->name())
-          .at_offset(chunk->offset)
-          .in_chunk(chunk->name());
-    };
     VMSNAP_ASSIGN_OR_RETURN(ExtentBatch batch, ExtentBatch::read(*file_, *chunk, size_));
     const ExtentRamMeta& meta = batch.meta();
-    if (leaves_.empty()) extent_shift_ = meta.extent_shift;
-    if (meta.extent_shift != extent_shift_) {
-      return corrupt(fmt::format("its extents have 2^{} bytes, those of the segment before it 2^{}",
-                                 meta.extent_shift, extent_shift_));
-    }
-    if (batch.begin() != next) {
-      return corrupt(
-          fmt::format("memory segment {} goes on at {:#x} and not at {:#x}", segment_, batch.begin(), next));
-    }
-    next = batch.end();
+    extent_shift_ = meta.extent_shift;
     data_bytes_ += meta.data_bytes();
     compressed_ = compressed_ || batch.codec() != Codec::kNone;
     leaves_.insert(leaves_.end(), meta.leaves.begin(), meta.leaves.end());
-    batches_.push_back({chunk, std::move(batch)});
+    if (auto added = batches_.add(*chunk, std::move(batch)); !added) return in_file(std::move(added).error());
   }
-  if (next != size_) {
-    return Error(ErrorKind::kCorrupt,
-                 fmt::format("memory segment {} ends at {:#x} and not at {:#x}", segment_, next, size_))
-        .in_file(file_->name());
-  }
-  return {};
-}
-
-Result<void> SegmentReader::check_duplicates() const {
-  for (const StoredBatch& stored : batches_) {
-    std::uint64_t at = stored.batch.begin();
-    for (const PageRun& run : stored.batch.meta().runs) {
-      const std::uint64_t size = run.pages * kPageSize;
-      at += size;
-      if (run.kind != PageRunKind::kDuplicate) continue;
-      for (std::uint64_t source = run.source; source < run.source + size;) {
-        const StoredBatch& origin = batch_at(source);
-        const std::uint64_t limit = std::min(run.source + size, origin.batch.end()) - source;
-        const ExtentBatch::Piece piece = origin.batch.piece_at(source, limit);
-        if (piece.kind != PageRunKind::kData) {
-          return Error(ErrorKind::kCorrupt,
-                       fmt::format("the pages up to {:#x} repeat what is at {:#x}, where no data is", at,
-                                   source))
-              .in_file(file_->name())
-              .at_offset(stored.chunk->meta_offset())
-              .in_chunk(stored.chunk->name())
-              .in_field("runs.source");
-        }
-        source += piece.size;
-      }
-    }
-  }
+  if (auto complete = batches_.check_complete(); !complete) return in_file(std::move(complete).error());
   return {};
 }
 
 std::uint64_t SegmentReader::extent_end(std::uint64_t index) const {
   return std::min(size_, (index + 1) << extent_shift_);
-}
-
-const SegmentReader::StoredBatch& SegmentReader::batch_at(std::uint64_t at) const {
-  const auto next =
-      std::upper_bound(batches_.begin(), batches_.end(), at,
-                       [](std::uint64_t offset, const StoredBatch& b) { return offset < b.batch.begin(); });
-  return *std::prev(next);
 }
 
 Result<bool> SegmentReader::is_hole(std::uint64_t index, SegmentCursor& cursor) const {
@@ -290,7 +236,7 @@ Result<void> SegmentReader::verify_extent(std::uint64_t index, SegmentCursor& cu
 bool SegmentReader::is_mappable() const {
   if (flat_ != nullptr) return true;
   std::size_t runs = 0;
-  for (const StoredBatch& stored : batches_) runs += stored.batch.meta().runs.size();
+  for (const StoredBatch& stored : batches_.all()) runs += stored.batch.meta().runs.size();
   return !compressed_ && runs <= kMaxMappedRuns;
 }
 
@@ -302,7 +248,7 @@ Result<Mapping> SegmentReader::map() const {
   }
   VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t file_size, file_->size());
   std::uint64_t needed = flat_ != nullptr ? flat_->body_end() : 0;
-  for (const StoredBatch& stored : batches_) needed = std::max(needed, stored.chunk->body_end());
+  for (const StoredBatch& stored : batches_.all()) needed = std::max(needed, stored.chunk->body_end());
   if (file_size < needed) {
     return Error(ErrorKind::kTruncated,
                  "the file became shorter since it was opened; do not change snapshots in place")
@@ -311,7 +257,7 @@ Result<Mapping> SegmentReader::map() const {
   }
   if (flat_ != nullptr) return Mapping::private_copy(*file_, flat_->body_offset(), size_);
   VMSNAP_ASSIGN_OR_RETURN(Mapping mapping, Mapping::anonymous(size_));
-  for (const StoredBatch& stored : batches_) {
+  for (const StoredBatch& stored : batches_.all()) {
     for (std::uint64_t at = stored.batch.begin(); at < stored.batch.end();) {
       const ExtentBatch::Piece piece = stored.batch.piece_at(at, stored.batch.end() - at);
       std::uint64_t size = piece.size;

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "container/chunk_reader.h"
 #include "ram/extent_batch.h"
+#include "ram/segment_batches.h"
 
 namespace vmsnap {
 
@@ -73,18 +74,12 @@ class SegmentReader {
   [[nodiscard]] Result<Mapping> map() const;
 
  private:
-  struct StoredBatch {
-    const ChunkRecord* chunk;
-    ExtentBatch batch;
-  };
-
   SegmentReader(const File& file, std::uint32_t segment, std::uint64_t size)
-      : file_(&file), segment_(segment), size_(size) {}
+      : file_(&file), segment_(segment), size_(size), batches_(segment, size) {}
 
   [[nodiscard]] Result<void> load_flat(const ChunkRecord& chunk);
   [[nodiscard]] Result<void> load_extents(std::span<const ChunkRecord* const> chunks);
-  [[nodiscard]] Result<void> check_duplicates() const;
-  [[nodiscard]] const StoredBatch& batch_at(std::uint64_t at) const;
+  [[nodiscard]] const StoredBatch& batch_at(std::uint64_t at) const { return batches_.at(at); }
   [[nodiscard]] Result<void> read_flat(std::uint64_t begin, MutableByteView out, bool out_is_zero,
                                        SegmentCursor& cursor) const;
   [[nodiscard]] Result<void> read_extents(std::uint64_t begin, MutableByteView out, bool out_is_zero,
@@ -104,7 +99,7 @@ class SegmentReader {
   std::uint64_t zero_leaf_ = 0;  // of a whole extent
   std::vector<std::uint64_t> leaves_;
   const ChunkRecord* flat_ = nullptr;  // of a flat segment
-  std::vector<StoredBatch> batches_;   // of the others, rising
+  SegmentBatches batches_;             // of the others
 };
 
 /// The digest of what guest memory holds, the same in every encoding: XXH3-128 over, for each segment in
