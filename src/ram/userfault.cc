@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "format/constants.h"
 
@@ -17,6 +18,10 @@ namespace vmsnap {
 namespace {
 
 constexpr int kOpenFlags = O_CLOEXEC | O_NONBLOCK;
+// When a process is killed, its descriptors are released from the highest number down, and a virtual machine
+// of KVM is not released while a worker of the kernel waits for a page of its memory. So that this never waits
+// for ever, the descriptor that makes the worker wait has to go first.
+constexpr int kHighDescriptor = 512;
 
 uffdio_range range_of(MutableByteView memory) {
   return {reinterpret_cast<std::uintptr_t>(memory.data()), memory.size()};
@@ -47,6 +52,8 @@ Result<UserFault> UserFault::open() {
                  "memory cannot be brought in lazily: this kernel has no userfaultfd; load memory eagerly");
   }
   if (!fd) return io_error("cannot create a userfaultfd", errno);
+  UniqueFd high(::fcntl(fd.get(), F_DUPFD_CLOEXEC, kHighDescriptor));
+  if (high) fd = std::move(high);
   uffdio_api api{};
   api.api = UFFD_API;
   if (::ioctl(fd.get(), UFFDIO_API, &api) != 0) return io_error("cannot set up a userfaultfd", errno);

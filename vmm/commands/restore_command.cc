@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <filesystem>
+#include <initializer_list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "commands/commands.h"
@@ -17,7 +20,8 @@ struct RestoreOptions {
   std::string file;
   std::vector<std::string> slots;
   std::string clock = "freeze";
-  std::string verify = "full";
+  std::string memory;  // empty: restore_memory() chooses; so with verify
+  std::string verify;
   std::string control;
   bool paused = false;
 };
@@ -38,13 +42,27 @@ Result<std::map<std::string, std::string>> parse_slots(const std::vector<std::st
   return slots;
 }
 
+/// The value of `words` that `word` stands for; absent when `word` is none of them.
+template <typename T>
+std::optional<T> find_word(const std::string& word, std::initializer_list<std::pair<const char*, T>> words) {
+  for (const auto& [name, value] : words) {
+    if (word == name) return value;
+  }
+  return std::nullopt;
+}
+
 Result<MachineEnd> restore(const RestoreOptions& options) {
   RestoreRequest request;
   request.file = options.file;
   VMSNAP_ASSIGN_OR_RETURN(request.slots, parse_slots(options.slots));
   VMSNAP_ASSIGN_OR_RETURN(request.clock, parse_time_policy(options.clock));
-  request.verify_ram = options.verify == "full";
+  request.memory.engine = find_word<MemoryOrigin>(
+      options.memory,
+      {{"map", MemoryOrigin::kMapped}, {"eager", MemoryOrigin::kEager}, {"lazy", MemoryOrigin::kLazy}});
+  request.memory.verify = find_word<RamVerify>(
+      options.verify, {{"none", RamVerify::kNone}, {"lazy", RamVerify::kLazy}, {"full", RamVerify::kFull}});
   VMSNAP_ASSIGN_OR_RETURN(std::unique_ptr<Session> session, Session::open());
+  request.memory.on_error = [&session](const Error& error) { session->abandon(error); };
   VMSNAP_ASSIGN_OR_RETURN(const std::unique_ptr<Machine> machine,
                           restore_machine(request, session->console()));
   return session->run(*machine, options.control,
@@ -64,10 +82,17 @@ void add_restore_command(CLI::App& app, CommandAction& action) {
       ->check(CLI::IsMember({"freeze", "advance"}))
       ->capture_default_str();
   command
-      ->add_option("--verify", options->verify,
-                   "Check all of RAM before the guest runs, or only what describes it")
-      ->check(CLI::IsMember({"full", "meta"}))
-      ->capture_default_str();
+      ->add_option(
+          "--memory", options->memory,
+          "How RAM comes out of the file: mapped, read before the guest runs, or read while it runs; "
+          "default: map where the file allows it, else eager")
+      ->check(CLI::IsMember({"map", "eager", "lazy"}));
+  command
+      ->add_option(
+          "--verify", options->verify,
+          "Check the contents of RAM never, each part before the guest sees it (with --memory lazy), "
+          "or all before the guest runs; default: lazy with --memory lazy, else full")
+      ->check(CLI::IsMember({"none", "lazy", "full"}));
   command->add_flag("--paused", options->paused, "Do not run until resumed over the control socket");
   command->add_option("--control", options->control, "Make the control socket here");
   command->callback([&action, options] { action = [options] { return finish(restore(*options)); }; });

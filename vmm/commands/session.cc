@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <thread>
 
 #include "base/exit_code.h"
@@ -57,7 +58,8 @@ class SignalWatch {
 
 class ForegroundSession : public Session {
  public:
-  explicit ForegroundSession(UniqueFd signals) : signals_(std::move(signals)) {}
+  explicit ForegroundSession(UniqueFd signals)
+      : signals_(std::move(signals)), settings_(TerminalSettings::current()) {}
 
   CharacterSink& console() override { return console_; }
 
@@ -79,8 +81,14 @@ class ForegroundSession : public Session {
     return end;
   }
 
+  [[noreturn]] void abandon(const Error& error) override {
+    settings_.put_back();
+    std::_Exit(finish(error));
+  }
+
  private:
   UniqueFd signals_;
+  const TerminalSettings settings_;
   StandardOutput console_;
 };
 

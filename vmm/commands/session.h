@@ -27,6 +27,10 @@ class Session {
   /// Runs `machine` to its end. `control` is the path of the control socket, or empty. Errors: Io, Usage
   /// (the socket cannot be made).
   [[nodiscard]] virtual Result<MachineEnd> run(Machine& machine, const std::string& control, Start start) = 0;
+
+  /// Says what is wrong, as finish() would, and ends the process at once, whatever its threads wait for: no
+  /// thread of the guest goes on. From any thread, also before and during run(). The socket's file stays.
+  [[noreturn]] virtual void abandon(const Error& error) = 0;
 };
 
 /// Says on standard error why the machine ended and returns the exit status.

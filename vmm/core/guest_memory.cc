@@ -8,6 +8,20 @@
 
 namespace vmsnap::vmm {
 
+std::string_view to_string(MemoryOrigin origin) {
+  switch (origin) {
+    case MemoryOrigin::kFresh:
+      return "fresh";
+    case MemoryOrigin::kMapped:
+      return "map";
+    case MemoryOrigin::kEager:
+      return "eager";
+    case MemoryOrigin::kLazy:
+      return "lazy";
+  }
+  return "fresh";
+}
+
 MemoryMap GuestMemory::layout(std::uint64_t size) {
   MemoryMap map;
   const std::uint64_t low = std::min(size, kLowMemoryLimit);
@@ -20,7 +34,7 @@ MemoryMap GuestMemory::layout(std::uint64_t size) {
   return map;
 }
 
-Result<GuestMemory> GuestMemory::allocate(const MemoryMap& map) {
+Result<GuestMemory> GuestMemory::allocate(const MemoryMap& map, MemoryOrigin origin) {
   VMSNAP_RETURN_IF_ERROR(validate(map));
   std::vector<Mapping> segments;
   for (const MemorySegment& segment : map.segments) {
@@ -29,7 +43,7 @@ Result<GuestMemory> GuestMemory::allocate(const MemoryMap& map) {
     ::madvise(mapping.data(), mapping.size(), MADV_HUGEPAGE);
     segments.push_back(std::move(mapping));
   }
-  return GuestMemory(map, std::move(segments), true);
+  return GuestMemory(map, std::move(segments), origin);
 }
 
 Result<GuestMemory> GuestMemory::adopt(const MemoryMap& map, std::vector<Mapping> segments) {
@@ -39,7 +53,11 @@ Result<GuestMemory> GuestMemory::adopt(const MemoryMap& map, std::vector<Mapping
   if (!fits) {
     return Error(ErrorKind::kInvalidState, "the mappings given do not fit the segments of the memory map");
   }
-  return GuestMemory(map, std::move(segments), false);
+  return GuestMemory(map, std::move(segments), MemoryOrigin::kMapped);
+}
+
+Result<void> GuestMemory::wait_filled(unsigned threads) const {
+  return lazy_ ? lazy_->wait_filled(threads) : Result<void>{};
 }
 
 std::optional<MutableByteView> GuestMemory::find(Gpa address, std::uint64_t size) const {

@@ -3,15 +3,29 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "base/gpa.h"
 #include "base/mapping.h"
 #include "base/result.h"
+#include "ram/lazy_memory.h"
 #include "snapshot/manifest.h"
 
 namespace vmsnap::vmm {
+
+/// Where the content of guest memory comes from.
+enum class MemoryOrigin : std::uint8_t {
+  kFresh,   // it began as zeros
+  kMapped,  // it is a private mapping of a snapshot
+  kEager,   // it was read from a snapshot at once
+  kLazy,    // it was, or is being, read from a snapshot while the guest runs
+};
+
+/// "fresh", "map", "eager", "lazy": as `snapvmm` takes and prints it.
+[[nodiscard]] std::string_view to_string(MemoryOrigin origin);
 
 /// Guest memory: the host mappings of the segments of a memory map. Immutable once built, so lookups are
 /// thread-safe; the bytes behind them are shared with the guest and may change at any time.
@@ -25,16 +39,33 @@ class GuestMemory {
   /// needed, "ram-high".
   [[nodiscard]] static MemoryMap layout(std::uint64_t size);
 
-  /// Fresh zero memory for every segment of a valid `map`, with transparent huge pages asked for. Errors: Io.
-  [[nodiscard]] static Result<GuestMemory> allocate(const MemoryMap& map);
+  /// Private anonymous zero memory for every segment of a valid `map`, with transparent huge pages asked for.
+  /// `origin` is what its content will be. Errors: Io.
+  [[nodiscard]] static Result<GuestMemory> allocate(const MemoryMap& map,
+                                                    MemoryOrigin origin = MemoryOrigin::kFresh);
 
-  /// Takes over one mapping per segment, in order of segment id; sizes must match. Errors: InvalidState.
+  /// Takes over one private mapping of a file per segment, in order of segment id; sizes must match. Errors:
+  /// InvalidState.
   [[nodiscard]] static Result<GuestMemory> adopt(const MemoryMap& map, std::vector<Mapping> segments);
 
-  [[nodiscard]] const MemoryMap& map() const { return map_; }
+  GuestMemory(GuestMemory&&) noexcept = default;
+  GuestMemory& operator=(GuestMemory&&) = delete;
 
-  /// True for memory from allocate(): private and anonymous, no file behind it.
-  [[nodiscard]] bool is_anonymous() const { return anonymous_; }
+  /// Keeps what restores the segments of this memory lazily. Not while others use the memory.
+  void attach(std::unique_ptr<LazyMemory> lazy) { lazy_ = std::move(lazy); }
+
+  [[nodiscard]] const MemoryMap& map() const { return map_; }
+  [[nodiscard]] MemoryOrigin origin() const { return origin_; }
+
+  /// False while content is still on its way. Until then whoever touches what is missing waits for it.
+  [[nodiscard]] bool is_filled() const { return !lazy_ || lazy_->is_filled(); }
+  /// Returns when all content is there; up to `threads` threads help. Errors: those of
+  /// LazyMemory::wait_filled().
+  [[nodiscard]] Result<void> wait_filled(unsigned threads) const;
+
+  /// True when the memory is private and anonymous, with no file behind it and nothing outstanding: the
+  /// promise of RamSource.
+  [[nodiscard]] bool is_anonymous() const { return origin_ != MemoryOrigin::kMapped && is_filled(); }
 
   /// The host bytes of segment `id`; valid as long as this object.
   [[nodiscard]] MutableByteView segment(std::uint32_t id) const { return segments_[id].bytes(); }
@@ -48,12 +79,13 @@ class GuestMemory {
   [[nodiscard]] bool write(Gpa address, ByteView bytes) const;
 
  private:
-  GuestMemory(MemoryMap map, std::vector<Mapping> segments, bool anonymous)
-      : map_(std::move(map)), segments_(std::move(segments)), anonymous_(anonymous) {}
+  GuestMemory(MemoryMap map, std::vector<Mapping> segments, MemoryOrigin origin)
+      : map_(std::move(map)), segments_(std::move(segments)), origin_(origin) {}
 
   MemoryMap map_;
   std::vector<Mapping> segments_;
-  bool anonymous_;
+  MemoryOrigin origin_;
+  std::unique_ptr<LazyMemory> lazy_;  // fills segments_, so it goes first
 };
 
 }  // namespace vmsnap::vmm

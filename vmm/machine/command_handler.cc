@@ -37,6 +37,8 @@ nlohmann::json MachineCommands::status() {
   return {{"state", to_string(machine_.run_state())},
           {"vcpus", machine_.config().vcpu_count},
           {"memory", std::to_string(memory)},
+          {"memory_from", to_string(machine_.memory().origin())},
+          {"memory_filled", machine_.memory().is_filled()},
           {"devices", devices},
           {"version", VMSNAP_VERSION}};
 }

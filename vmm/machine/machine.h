@@ -73,12 +73,14 @@ class Machine {
   [[nodiscard]] Result<void> resume();
 
   /// Saves the machine to `path` (see write_snapshot()); a running guest is stopped for the time of the save.
+  /// Memory that is still being restored is waited for first, with the guest as it is.
   /// With `suspend`, a machine that was saved stays stopped and end() is posted. Errors: Io, Unsupported,
   /// InvalidState; the machine then goes on as before.
   [[nodiscard]] Result<SnapshotSummary> save(const std::string& path, bool suspend);
 
   [[nodiscard]] RunState run_state();
   [[nodiscard]] const MachineConfig& config() const { return config_; }
+  [[nodiscard]] const GuestMemory& memory() const { return memory_; }
   [[nodiscard]] const Platform& platform() const { return platform_; }
   [[nodiscard]] EndEvent& end() { return end_; }
 

@@ -197,26 +197,14 @@ Result<Parts> take_apart(SnapshotReader& reader, const RestoreRequest& request) 
   return parts;
 }
 
-Result<GuestMemory> map_memory(SnapshotReader& reader, bool verify) {
-  std::vector<Mapping> segments;
-  for (const MemorySegment& segment : reader.memory_map().segments) {
-    VMSNAP_ASSIGN_OR_RETURN(const SegmentReader stored, reader.take_segment(segment.id));
-    VMSNAP_ASSIGN_OR_RETURN(Mapping mapping, stored.map());
-    // Through the mapping that the guest will use, so that what was checked is what it gets.
-    if (verify) VMSNAP_RETURN_IF_ERROR(verify_segment(stored, mapping.bytes(), {2}));
-    segments.push_back(std::move(mapping));
-  }
-  return GuestMemory::adopt(reader.memory_map(), std::move(segments));
-}
-
-Result<std::unique_ptr<Machine>> build(SnapshotReader& reader, const RestoreRequest& request,
-                                       CharacterSink& console) {
-  VMSNAP_ASSIGN_OR_RETURN(Parts parts, take_apart(reader, request));
+Result<std::unique_ptr<Machine>> build(const std::shared_ptr<SnapshotReader>& reader,
+                                       const RestoreRequest& request, CharacterSink& console) {
+  VMSNAP_ASSIGN_OR_RETURN(Parts parts, take_apart(*reader, request));
   VMSNAP_RETURN_IF_ERROR(validate(parts.config));
   VMSNAP_ASSIGN_OR_RETURN(Kvm kvm, Kvm::open());
   VMSNAP_RETURN_IF_ERROR(check_profile(parts.profile, kvm));
-  VMSNAP_ASSIGN_OR_RETURN(GuestMemory memory, map_memory(reader, request.verify_ram));
-  if (const auto left = reader.unconsumed(); !left.empty()) {
+  VMSNAP_ASSIGN_OR_RETURN(GuestMemory memory, restore_memory(reader, request.memory));
+  if (const auto left = reader->unconsumed(); !left.empty()) {
     return Error(ErrorKind::kUnsupported, "the file holds state that this build does not know how to restore")
         .in_chunk(left.front()->header.type.to_string())
         .at_offset(left.front()->offset);
@@ -231,8 +219,9 @@ Result<std::unique_ptr<Machine>> build(SnapshotReader& reader, const RestoreRequ
 
 Result<std::unique_ptr<Machine>> restore_machine(const RestoreRequest& request, CharacterSink& console) {
   // Meta level proves everything but the contents of RAM, which are proved through the guest's own mapping.
-  VMSNAP_ASSIGN_OR_RETURN(SnapshotReader reader, SnapshotReader::open(request.file));
-  auto machine = build(reader, request, console);
+  VMSNAP_ASSIGN_OR_RETURN(SnapshotReader opened, SnapshotReader::open(request.file));
+  // In one place for good: lazy memory goes on reading from it.
+  auto machine = build(std::make_shared<SnapshotReader>(std::move(opened)), request, console);
   if (!machine) return std::move(machine).error().in_file(request.file);
   return machine;
 }

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "machine/machine.h"
+#include "machine/restore_memory.h"
 
 namespace vmsnap::vmm {
 
@@ -14,13 +15,13 @@ struct RestoreRequest {
   std::string file;
   std::map<std::string, std::string> slots;  // name to path of host resources that have moved
   TimePolicy clock = TimePolicy::kFreeze;
-  bool verify_ram = true;  // check the hashes of all RAM before anything runs
+  MemoryRequest memory;
 };
 
 /// Builds a machine from a snapshot and puts its state back; the guest stays paused until start() and
-/// resume(). The file is mapped, never written. Errors: those of SnapshotReader::open(); Unsupported (a
-/// device type, version, feature or CPU that this build or host does not have, a disk of another size); Usage
-/// (a slot that the file does not have); Io.
+/// resume(). The file is never written. Errors: those of SnapshotReader::open() and restore_memory();
+/// Unsupported (a device type, version, feature or CPU that this build or host does not have, a disk of
+/// another size); Usage (a slot that the file does not have); Io.
 [[nodiscard]] Result<std::unique_ptr<Machine>> restore_machine(const RestoreRequest& request,
                                                                CharacterSink& console);
 

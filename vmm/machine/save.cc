@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <thread>
 #include <vector>
 
 #include "format/chunk_type.h"
@@ -49,6 +50,8 @@ class ContentsBuilder {
 }  // namespace
 
 Result<SnapshotSummary> Machine::save(const std::string& path, bool suspend) {
+  // Memory that is still being restored comes while the guest runs, not while it stands still.
+  VMSNAP_RETURN_IF_ERROR(memory_.wait_filled(std::max(1u, std::thread::hardware_concurrency())));
   const std::lock_guard lock(state_mutex_);
   if (state_ == RunState::kEnded) {
     return Error(ErrorKind::kInvalidState, "the machine has ended, so it cannot be saved");
@@ -100,7 +103,6 @@ Result<SnapshotSummary> Machine::write(const std::string& path) {
     builder.add(std::move(entry), std::move(*state));
   }
   add_restore_edges(contents.manifest);
-  // A restored segment is a private mapping of its file; only fresh memory is anonymous.
   for (const MemorySegment& segment : contents.memory_map.segments) {
     contents.segments.push_back({memory_.segment(segment.id), memory_.is_anonymous()});
   }

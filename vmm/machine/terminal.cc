@@ -18,22 +18,34 @@ constexpr int kRetryMs = 5;
 
 }  // namespace
 
+TerminalSettings TerminalSettings::current() {
+  TerminalSettings result;
+  termios settings{};
+  // A background process that changed the terminal would be stopped by SIGTTOU.
+  if (::tcgetpgrp(STDIN_FILENO) == ::getpgrp() && ::tcgetattr(STDIN_FILENO, &settings) == 0) {
+    result.settings_ = settings;
+  }
+  return result;
+}
+
+Result<void> TerminalSettings::make_raw() const {
+  if (!settings_) return {};
+  termios raw = *settings_;
+  ::cfmakeraw(&raw);
+  raw.c_oflag |= OPOST;
+  if (::tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0) return {};
+  return io_error("cannot set the terminal to raw mode", errno);
+}
+
+void TerminalSettings::put_back() const {
+  if (settings_) ::tcsetattr(STDIN_FILENO, TCSANOW, &*settings_);
+}
+
 Result<std::unique_ptr<Terminal>> Terminal::start(Receive receive, Quit quit) {
   std::unique_ptr<Terminal> terminal(new Terminal(std::move(receive), std::move(quit)));
   terminal->stop_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!terminal->stop_) return io_error("cannot create an eventfd for the terminal", errno);
-  // A background process that changed the terminal would be stopped by SIGTTOU.
-  if (::isatty(STDIN_FILENO) != 0 && ::tcgetpgrp(STDIN_FILENO) == ::getpgrp()) {
-    termios settings{};
-    if (::tcgetattr(STDIN_FILENO, &settings) != 0)
-      return io_error("cannot read the terminal settings", errno);
-    terminal->saved_ = settings;
-    ::cfmakeraw(&settings);
-    settings.c_oflag |= OPOST;
-    if (::tcsetattr(STDIN_FILENO, TCSANOW, &settings) != 0) {
-      return io_error("cannot set the terminal to raw mode", errno);
-    }
-  }
+  VMSNAP_RETURN_IF_ERROR(terminal->settings_.make_raw());
   terminal->reader_ = std::thread([raw = terminal.get()] { raw->read_input(); });
   return terminal;
 }
@@ -43,7 +55,7 @@ Terminal::~Terminal() {
   // An eventfd that counts from 0 takes a 1; there is nothing to do about a failure here.
   [[maybe_unused]] const ssize_t written = ::write(stop_.get(), &one, sizeof one);
   if (reader_.joinable()) reader_.join();
-  if (saved_) ::tcsetattr(STDIN_FILENO, TCSANOW, &*saved_);
+  settings_.put_back();
 }
 
 void Terminal::read_input() {
@@ -65,7 +77,7 @@ void Terminal::read_input() {
             quit_();
             continue;
           }
-        } else if (byte == kCtrlA && saved_) {
+        } else if (byte == kCtrlA && settings_.has_terminal()) {
           escape_ = true;
           continue;
         }

@@ -14,6 +14,20 @@
 
 namespace vmsnap::vmm {
 
+/// The settings of the terminal on standard input, if there is one and it belongs to this process.
+class TerminalSettings {
+ public:
+  [[nodiscard]] static TerminalSettings current();
+  [[nodiscard]] bool has_terminal() const { return settings_.has_value(); }
+  /// Puts the terminal in raw mode, but for the processing of output. Errors: Io.
+  [[nodiscard]] Result<void> make_raw() const;
+  /// Makes the terminal what it was. Thread-safe.
+  void put_back() const;
+
+ private:
+  std::optional<termios> settings_;
+};
+
 /// The serial console of the guest on the standard input and output of the VMM. While it exists, a
 /// terminal on standard input is in raw mode; it is put back on destruction. `Ctrl-A x` ends the VMM,
 /// `Ctrl-A Ctrl-A` sends one Ctrl-A to the guest.
@@ -35,7 +49,7 @@ class Terminal {
 
   Receive receive_;
   Quit quit_;
-  std::optional<termios> saved_;
+  const TerminalSettings settings_ = TerminalSettings::current();
   UniqueFd stop_;
   std::thread reader_;
   bool escape_ = false;

@@ -263,6 +263,88 @@ def survives_a_kill_during_a_save(machine):
         require(before.st_size > 0, 'the first checkpoint was empty')
 
 
+def suspended(machine, words='', cpus=1, memory='256M', counts=5):
+    """A snapshot of a guest that counts, the guest's last number and its unfinished line."""
+    snapshot = machine.path('guest.vmsnap')
+    with machine.run(f'vmsnap.workload=count {words}', cpus=cpus, memory=memory) as vm:
+        vm.wait_for_counts(counts)
+        vm.ctl('suspend', snapshot)
+        require(vm.wait_for_exit() == 0, f'suspend failed:\n{vm.tail()}')
+        return snapshot, vm.counts()[-1].number, vm.line_so_far()
+
+
+def restore_lazily(machine, cpus=1):
+    """The guest reads and writes all over its memory while that is still on its way."""
+    snapshot, last, line = suspended(machine, 'vmsnap.buffer_mib=128 vmsnap.churn_mib=16', cpus=cpus, memory='384M')
+    with machine.restore(snapshot, '--memory', 'lazy', line_so_far=line) as vm:
+        status = vm.wait_for_control('status')
+        require(status['memory_from'] == 'lazy', f'status does not say that memory is lazy: {status}')
+        # The guest looks at all of its buffers every 16 numbers.
+        vm.wait_for_counts(36)
+        require_unbroken(vm.counts(), last + 1)
+        require_calm(vm)
+        require(vm.ctl('status')['memory_filled'], 'memory is not filled after a full round of the guest')
+        following = machine.path('following.vmsnap')
+        vm.ctl('suspend', following)
+        require(vm.wait_for_exit() == 0, f'suspend failed:\n{vm.tail()}')
+        last, line = vm.counts()[-1].number, vm.line_so_far()
+    check_whole(machine, following)
+    with machine.restore(following, '--memory', 'eager', line_so_far=line) as vm:
+        vm.wait_for_counts(20)
+        require_unbroken(vm.counts(), last + 1)
+        require_calm(vm)
+        require(vm.ctl('status')['memory_from'] == 'eager', 'status does not say that memory is eager')
+        vm.ctl('quit')
+        require(vm.wait_for_exit() == 0, 'snapvmm did not end well after quit')
+
+
+def save_while_restoring_lazily(machine):
+    """A checkpoint at once after a lazy restore holds all memory, not what happens to be there."""
+    snapshot, last, line = suspended(machine, 'vmsnap.buffer_mib=128', memory='384M')
+    copies = [machine.path('paused.vmsnap'), machine.path('running.vmsnap')]
+    with machine.restore(snapshot, '--memory', 'lazy', '--paused') as vm:
+        summary = vm.wait_for_control('checkpoint', copies[0])
+        require(int(summary['ram_data_bytes']) > 128 << 20, f'too little memory was saved: {summary}')
+        vm.ctl('quit')
+        require(vm.wait_for_exit() == 0, 'snapvmm did not end well after quit')
+    with machine.restore(snapshot, '--memory', 'lazy', line_so_far=line) as vm:
+        vm.wait_for_control('suspend', copies[1])
+        require(vm.wait_for_exit() == 0, f'suspend failed:\n{vm.tail()}')
+        require_calm(vm)
+        moved_on = vm.counts()[-1].number if vm.counts() else last
+        moved_line = vm.line_so_far()
+    for copy, first, begun in ((copies[0], last + 1, line), (copies[1], moved_on + 1, moved_line)):
+        check_whole(machine, copy)
+        with machine.restore(copy, line_so_far=begun) as vm:
+            vm.wait_for_counts(20)
+            require_unbroken(vm.counts(), first)
+            require_calm(vm)
+            vm.ctl('quit')
+            require(vm.wait_for_exit() == 0, 'snapvmm did not end well after quit')
+
+
+def end_when_lazy_memory_is_damaged(machine):
+    """Damage that only shows when its turn comes ends the machine with the place, and nothing hangs."""
+    snapshot, _, _ = suspended(machine, 'vmsnap.buffer_mib=64', cpus=2)
+    with open(snapshot, 'rb') as file:
+        data = bytearray(file.read())
+    # In the memory at the front, in the middle and at the end: somebody waits for it, or nobody, when it is found.
+    places = [at for at in range(4 << 20, 250 << 20, 4096) if data[at] not in (0, 1)]
+    for at in (places[0], places[len(places) // 2], places[-1]):
+        damaged = machine.path('damaged.vmsnap')
+        data[at] ^= 2
+        with open(damaged, 'wb') as file:
+            file.write(data)
+        data[at] ^= 2
+        for extra in ((), ('--paused',)):
+            with machine.restore(damaged, '--memory', 'lazy', *extra) as vm:
+                status = vm.wait_for_exit()
+                require(status == 4, f'exit status {status}, not 4:\n{vm.tail()}')
+                require('bytes of guest memory from 0x' in vm.errors(), f'the extent is not named:\n{vm.tail()}')
+        with machine.restore(damaged, '--memory', 'lazy', '--verify', 'full') as vm:
+            require(vm.wait_for_exit() == 4 and not vm.counts(), f'a full verification missed it:\n{vm.tail()}')
+
+
 SCENARIOS = {
     'boots on one CPU': lambda m: boot(m, cpus=1),
     'boots on two CPUs': lambda m: boot(m, cpus=2),
@@ -278,6 +360,10 @@ SCENARIOS = {
     'lives through ten rounds on one CPU': lambda m: ten_rounds(m, cpus=1),
     'lives through ten rounds on two CPUs': lambda m: ten_rounds(m, cpus=2),
     'reads its disk back after a restore and powers off': finish_after_restore,
+    'restored lazily while it hashes its memory': lambda m: restore_lazily(m, cpus=1),
+    'restored lazily while it hashes its memory on two CPUs': lambda m: restore_lazily(m, cpus=2),
+    'saves while it is restored lazily': save_while_restoring_lazily,
+    'ends when memory that is restored lazily is damaged': end_when_lazy_memory_is_damaged,
     'refuses what is not whole': refuses_what_is_not_whole,
     'keeps the old file when killed during a save': survives_a_kill_during_a_save,
 }

@@ -156,6 +156,15 @@ class Vm:
         return subprocess.run([self.program, 'ctl', self.control, *words], capture_output=True, text=True,
                               timeout=timeout, check=False)
 
+    def wait_for_control(self, *words, timeout=60):
+        """ctl() as soon as there is a control socket."""
+        deadline = time.monotonic() + timeout
+        while not os.path.exists(self.control):
+            require(self.process.poll() is None, f'snapvmm ended before it made its control socket:\n{self.tail()}')
+            require(time.monotonic() < deadline, f'no control socket within {timeout} s:\n{self.tail()}')
+            time.sleep(0.02)
+        return self.ctl(*words, timeout=timeout)
+
     def complaints(self):
         return [line for line, _ in self.lines if line is not None and COMPLAINTS.search(line)]
 
