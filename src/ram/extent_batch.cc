@@ -64,12 +64,22 @@ Result<ExtentBatch> ExtentBatch::decode(const ChunkRecord& chunk, ByteView bytes
 }
 
 ExtentBatch::Piece ExtentBatch::piece_at(std::uint64_t at, std::uint64_t limit) const {
-  const auto next = std::upper_bound(run_begin_.begin(), run_begin_.end(), at);
-  const auto index = static_cast<std::size_t>(next - run_begin_.begin()) - 1;
+  const std::size_t index = run_at(at);
   const PageRun& run = meta_.runs[index];
   const std::uint64_t inside = at - run_begin_[index];
   const std::uint64_t size = std::min(limit, run.pages * kPageSize - inside);
   return {run.kind, size, run_data_[index] + inside, run.source + inside};
+}
+
+std::uint64_t ExtentBatch::data_before(std::uint64_t at) const {
+  const std::size_t index = run_at(at);
+  const bool data = meta_.runs[index].kind == PageRunKind::kData;
+  return run_data_[index] + (data ? at - run_begin_[index] : 0);
+}
+
+std::size_t ExtentBatch::run_at(std::uint64_t at) const {
+  const auto next = std::upper_bound(run_begin_.begin(), run_begin_.end(), at);
+  return static_cast<std::size_t>(next - run_begin_.begin()) - 1;
 }
 
 const DataBlock& ExtentBatch::block_of(std::uint64_t data_offset) const {

@@ -52,6 +52,11 @@ class ExtentBatch {
   /// bytes.
   [[nodiscard]] Piece piece_at(std::uint64_t at, std::uint64_t limit) const;
 
+  /// Bytes of data before byte `at` of the segment, which lies in [begin(), end()].
+  [[nodiscard]] std::uint64_t data_before(std::uint64_t at) const;
+  /// Number in the meta of the run with byte `at` of the segment, which lies in [begin(), end()).
+  [[nodiscard]] std::size_t run_at(std::uint64_t at) const;
+
   /// The blocks of a compressed body in order, and the one that holds a byte of data.
   [[nodiscard]] const std::vector<DataBlock>& blocks() const { return blocks_; }
   [[nodiscard]] const DataBlock& block_of(std::uint64_t data_offset) const;

@@ -14,6 +14,8 @@ namespace vmsnap {
 struct StoredBatch {
   const ChunkRecord* chunk;
   ExtentBatch batch;
+  std::uint64_t data_before = 0;  // bytes of data in the batches before
+  std::uint64_t runs_before = 0;  // and their runs
 };
 
 /// The RAME chunks of a segment, held against each other as they come. Errors name chunk and offset, not the
@@ -30,15 +32,23 @@ class SegmentBatches {
   [[nodiscard]] Result<void> check_complete() const;
 
   [[nodiscard]] std::span<const StoredBatch> all() const { return batches_; }
+  /// In how many pieces the segment is in the file: what a mapping takes, each run by itself and a duplicate
+  /// once for each run it repeats. Stops counting at kManyPieces.
+  [[nodiscard]] std::uint64_t pieces() const { return pieces_; }
+  static constexpr std::uint64_t kManyPieces = std::uint64_t{1} << 32;
+
   /// The batch with byte `at` of the segment, which lies below the end of the last batch.
   [[nodiscard]] const StoredBatch& at(std::uint64_t at) const;
 
  private:
-  [[nodiscard]] Result<void> check_duplicates(const StoredBatch& stored) const;
+  [[nodiscard]] Result<void> check_duplicates(const StoredBatch& stored);
+  [[nodiscard]] std::uint64_t data_before(std::uint64_t at) const;
+  [[nodiscard]] std::uint64_t run_at(std::uint64_t at) const;
 
   std::uint32_t segment_;
   std::uint64_t size_;
   std::uint64_t end_ = 0;  // of the last batch
+  std::uint64_t pieces_ = 0;
   std::vector<StoredBatch> batches_;
 };
 

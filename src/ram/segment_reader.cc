@@ -235,9 +235,7 @@ Result<void> SegmentReader::verify_extent(std::uint64_t index, SegmentCursor& cu
 
 bool SegmentReader::is_mappable() const {
   if (flat_ != nullptr) return true;
-  std::size_t runs = 0;
-  for (const StoredBatch& stored : batches_.all()) runs += stored.batch.meta().runs.size();
-  return !compressed_ && runs <= kMaxMappedRuns;
+  return !compressed_ && batches_.pieces() <= kMaxMappedRuns;
 }
 
 Result<Mapping> SegmentReader::map() const {
