@@ -2,8 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
-#include <vector>
+#include <deque>
 
 #include "base/result.h"
 #include "container/chunk_rules.h"
@@ -31,7 +30,8 @@ class SegmentBatches {
   /// Errors: Corrupt (the segment does not end with the last batch).
   [[nodiscard]] Result<void> check_complete() const;
 
-  [[nodiscard]] std::span<const StoredBatch> all() const { return batches_; }
+  /// In order. A batch stays where it is when others are added.
+  [[nodiscard]] const std::deque<StoredBatch>& all() const { return batches_; }
   /// In how many pieces the segment is in the file: what a mapping takes, each run by itself and a duplicate
   /// once for each run it repeats. Stops counting at kManyPieces.
   [[nodiscard]] std::uint64_t pieces() const { return pieces_; }
@@ -49,7 +49,7 @@ class SegmentBatches {
   std::uint64_t size_;
   std::uint64_t end_ = 0;  // of the last batch
   std::uint64_t pieces_ = 0;
-  std::vector<StoredBatch> batches_;
+  std::deque<StoredBatch> batches_;
 };
 
 }  // namespace vmsnap

@@ -2,7 +2,6 @@
 #include "ram/segment_reader.h"
 
 #include <fmt/format.h>
-#include <lz4.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 
 #include "format/constants.h"
 #include "format/digest.h"
+#include "ram/block_codec.h"
 #include "ram/flat_ram.h"
 
 namespace vmsnap {
@@ -174,17 +174,9 @@ Result<void> SegmentReader::read_blocks(const StoredBatch& stored, std::uint64_t
           cursor.held = &block;
         }
         std::byte* target = whole ? place.data() : cursor.block.data();
-        const int size = LZ4_decompress_safe(
-            reinterpret_cast<const char*>(cursor.encoded.data()), reinterpret_cast<char*>(target),
-            static_cast<int>(block.encoded_size), static_cast<int>(block.content_size));
-        if (size != static_cast<int>(block.content_size)) {
+        if (!decompress_block(cursor.encoded, MutableByteView(target, block.content_size))) {
           cursor.held = nullptr;
-          return Error(ErrorKind::kCorrupt,
-                       "a block of compressed guest memory does not decompress; the "
-                       "file is damaged")
-              .in_file(file_->name())
-              .at_offset(file_offset)
-              .in_chunk(stored.chunk->name());
+          return std::move(block_damaged(*stored.chunk, block.body_offset).in_file(file_->name()));
         }
       }
       if (!whole) std::memcpy(place.data(), cursor.block.data() + skipped, place.size());
@@ -196,16 +188,8 @@ Result<void> SegmentReader::read_blocks(const StoredBatch& stored, std::uint64_t
 }
 
 Error SegmentReader::bad_extent(std::uint64_t index) const {
-  const std::uint64_t begin = extent_begin(index);
-  const ChunkRecord& chunk = flat_ != nullptr ? *flat_ : *batch_at(begin).chunk;
-  return Error(ErrorKind::kCorrupt,
-               fmt::format(
-                   "{} bytes of guest memory from {:#x} of segment {} do not match their hash; the file is "
-                   "damaged",
-                   extent_end(index) - begin, begin, segment_))
-      .in_file(file_->name())
-      .at_offset(chunk.body_offset() + (flat_ != nullptr ? begin : 0))
-      .in_chunk(chunk.name());
+  const ChunkRecord& chunk = flat_ != nullptr ? *flat_ : *batch_at(extent_begin(index)).chunk;
+  return std::move(extent_damaged(chunk, extent_begin(index), extent_end(index)).in_file(file_->name()));
 }
 
 Result<void> SegmentReader::verify_bytes(std::uint64_t index, ByteView bytes) const {

@@ -10,7 +10,6 @@
 #include "base/mapping.h"
 #include "base/result.h"
 #include "container/chunk_reader.h"
-#include "ram/extent_batch.h"
 #include "ram/segment_batches.h"
 
 namespace vmsnap {
