@@ -33,8 +33,10 @@ struct Batch {
   std::uint64_t data_bytes = 0;      // in the pieces
   std::vector<ByteView> data;        // the data pages in order
   std::vector<std::size_t> data_of;  // for each extent that has data: where in `data` its pieces end
-  std::vector<Extent> extents;       // that the pieces are in, when the source is not memory
+  // What the pieces are in, when the source is not memory: extents, and the data of those that have little.
+  std::vector<Extent> extents;
   std::size_t extents_used = 0;
+  std::vector<ByteVector> packed;
   ByteVector encoded;
   ByteVector block;            // one whose pages are not adjacent in memory
   std::vector<ByteView> body;  // what is written
@@ -48,6 +50,7 @@ struct Batch {
     data.clear();
     data_of.clear();
     extents_used = 0;
+    packed.clear();
     body.clear();
   }
 
@@ -138,11 +141,27 @@ class Batcher {
       }
     }
     batch.add_runs(extent, PageRunKind::kData, 0);
-    for (const ByteRange& range : extent.data) batch.data.push_back(extent.view(range));
+    if (source_.is_memory() || 2 * data_bytes >= extent.bytes.size()) {
+      for (const ByteRange& range : extent.data) batch.data.push_back(extent.view(range));
+      if (!source_.is_memory()) ++batch.extents_used;
+    } else {
+      pack(batch, extent, data_bytes);
+    }
     batch.data_of.push_back(batch.data.size());
     batch.data_bytes += data_bytes;
-    if (!source_.is_memory()) ++batch.extents_used;
     return {};
+  }
+
+  /// Adds the data of an extent without keeping the extent, so that a batch of many extents that have little
+  /// data takes no more memory than any other.
+  static void pack(Batch& batch, const Extent& extent, std::uint64_t data_bytes) {
+    ByteVector& packed = batch.packed.emplace_back();
+    packed.reserve(data_bytes);
+    for (const ByteRange& range : extent.data) {
+      const ByteView from = extent.view(range);
+      packed.insert(packed.end(), from.begin(), from.end());
+    }
+    batch.data.emplace_back(packed);
   }
 
   ExtentSource& source_;
