@@ -137,11 +137,13 @@ SnapshotContents SmallSnapshot::contents() const {
   return contents;
 }
 
-ByteVector SmallSnapshot::bytes() const {
+ByteVector SmallSnapshot::bytes(RamEncoding encoding, Codec codec) const {
   const File file = memory_file({});
   SnapshotWriteOptions options;
   options.uuid = test_uuid();
   options.body_align_shift = kMinBodyAlignShift;
+  options.encoding = encoding;
+  options.codec = codec;
   must(write_snapshot(file, contents(), device_chunk_types(), options));
   return read_whole(file);
 }

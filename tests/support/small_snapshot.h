@@ -33,7 +33,7 @@ class SmallSnapshot {
   [[nodiscard]] const std::vector<ByteVector>& segments() const { return segments_; }
 
   /// The whole file, with the UUID 00112233-4455-4677-8899-aabbccddeeff.
-  [[nodiscard]] ByteVector bytes() const;
+  [[nodiscard]] ByteVector bytes(RamEncoding encoding = RamEncoding::kFlat, Codec codec = Codec::kNone) const;
 
  private:
   std::vector<ByteVector> segments_;

@@ -24,8 +24,17 @@ class Patient {
   File file_;
 };
 
-test::SmallSnapshot small() {
-  return test::SmallSnapshot({16u << 10, false});
+/// A small file in each encoding.
+struct Sample {
+  const char* name;
+  ByteVector bytes;
+};
+
+std::vector<Sample> samples() {
+  const test::SmallSnapshot small({16u << 10, false});
+  return {{"flat", small.bytes()},
+          {"extents", small.bytes(RamEncoding::kExtents)},
+          {"extents, lz4", small.bytes(RamEncoding::kExtents, Codec::kLz4)}};
 }
 
 void expect_every_cut_is_truncated(const ByteVector& bytes, std::size_t step) {
@@ -45,16 +54,19 @@ void expect_every_cut_is_truncated(const ByteVector& bytes, std::size_t step) {
 }
 
 TEST(Damage, AFileCutAtEvery64BytesOrOneOffIsTruncated) {
-  expect_every_cut_is_truncated(small().bytes(), 64);
+  for (const Sample& sample : samples()) {
+    SCOPED_TRACE(sample.name);
+    expect_every_cut_is_truncated(sample.bytes, 64);
+  }
 }
 
 TEST(Damage, AFileWithALargeSegmentCutAnywhereIsTruncated) {
-  expect_every_cut_is_truncated(test::SmallSnapshot().bytes(), 4096);
+  const test::SmallSnapshot source;
+  for (const RamEncoding encoding : {RamEncoding::kFlat, RamEncoding::kExtents})
+    expect_every_cut_is_truncated(source.bytes(encoding), 4096);
 }
 
-TEST(Damage, EveryFlippedByteIsCorrupt) {
-  const test::SmallSnapshot source = small();
-  const ByteVector bytes = source.bytes();
+void expect_every_flip_is_corrupt(const ByteVector& bytes) {
   const Patient patient(bytes);
   const auto sound = patient.open(ReadLevel::kFull);
   ASSERT_TRUE(sound) << sound.error().to_string();
@@ -77,36 +89,85 @@ TEST(Damage, EveryFlippedByteIsCorrupt) {
     ASSERT_TRUE(patient.file().write_at(at, {&bytes[at], 1}));
     ++flips;
   }
-  EXPECT_GT(flips, 9'000u);
+  EXPECT_GT(flips, 5'000u);
   EXPECT_TRUE(patient.open(ReadLevel::kFull));
 }
 
+TEST(Damage, EveryFlippedByteIsCorrupt) {
+  for (const Sample& sample : samples()) {
+    SCOPED_TRACE(sample.name);
+    expect_every_flip_is_corrupt(sample.bytes);
+  }
+}
+
+TEST(Damage, EachFlipIsFoundAtTheLevelThatCoversItsByte) {
+  for (const Sample& sample : samples()) {
+    SCOPED_TRACE(sample.name);
+    const Patient patient(sample.bytes);
+    const auto sound = patient.open(ReadLevel::kFull);
+    ASSERT_TRUE(sound);
+    const auto expect_found_at = [&](ReadLevel first, std::uint64_t at) {
+      const std::byte flipped = sample.bytes[at] ^ std::byte{0x40};
+      ASSERT_TRUE(patient.file().write_at(at, {&flipped, 1}));
+      for (const ReadLevel level : {ReadLevel::kHeader, ReadLevel::kMeta, ReadLevel::kFull})
+        EXPECT_EQ(patient.open(level).has_value(), level < first) << "byte " << at;
+      ASSERT_TRUE(patient.file().write_at(at, {&sample.bytes[at], 1}));
+    };
+    for (const ChunkRecord& chunk : sound->container().chunks()) {
+      const FourCc type = chunk.header.type;
+      // What describes the file is read at every level.
+      const bool table = is_container_chunk(type) && !is_ram_chunk(type);
+      const ReadLevel full = ReadLevel::kFull;
+      const std::uint64_t meta_end = chunk.meta_end();
+      for (std::uint64_t at = chunk.offset; at < chunk.meta_offset(); at += 7)
+        expect_found_at(ReadLevel::kHeader, at);
+      for (std::uint64_t at = chunk.meta_offset(); at < meta_end; at += 1 + chunk.header.meta_size / 40)
+        expect_found_at(table ? ReadLevel::kHeader : ReadLevel::kMeta, at);
+      if (chunk.body_offset() > meta_end) {
+        expect_found_at(full, meta_end);
+        expect_found_at(full, chunk.body_offset() - 1);
+      }
+      for (std::uint64_t at = chunk.body_offset(); at < chunk.body_end();
+           at += 1 + chunk.header.body_size / 20)
+        expect_found_at(type == kChunkSchema ? ReadLevel::kHeader : full, at);
+      if (chunk.end > chunk.body_end()) expect_found_at(full, chunk.end - 1);
+    }
+    expect_found_at(ReadLevel::kHeader, sample.bytes.size() - 64);
+  }
+}
+
 TEST(Damage, AFlipInRamIsReportedWithItsExtent) {
-  const ByteVector bytes = test::SmallSnapshot().bytes();
-  const Patient patient(bytes);
-  const auto sound = patient.open(ReadLevel::kMeta);
-  ASSERT_TRUE(sound);
-  const ChunkRecord& chunk = *sound->segment_chunks(2).front();
-  const std::uint64_t at = chunk.body_offset() + (3u << 18) + 100;
-  const std::byte flipped = bytes[at] ^ std::byte{1};
-  ASSERT_TRUE(patient.file().write_at(at, {&flipped, 1}));
-  EXPECT_TRUE(patient.open(ReadLevel::kMeta));
-  const auto refused = patient.open(ReadLevel::kFull);
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().offset(), chunk.body_offset() + (3u << 18));
-  EXPECT_EQ(refused.error().chunk(), chunk.name());
-  EXPECT_THAT(refused.error().message(), ::testing::HasSubstr("segment 2"));
+  for (const RamEncoding encoding : {RamEncoding::kFlat, RamEncoding::kExtents}) {
+    const bool flat = encoding == RamEncoding::kFlat;
+    const ByteVector bytes = test::SmallSnapshot().bytes(encoding);
+    const Patient patient(bytes);
+    const auto sound = patient.open(ReadLevel::kMeta);
+    ASSERT_TRUE(sound);
+    const ChunkRecord& chunk = *sound->segment_chunks(2).front();
+    // The second data page of the segment, in its fourth extent.
+    const std::uint64_t at = chunk.body_offset() + (flat ? (3u << 18) + 5 * kPageSize : kPageSize) + 100;
+    const std::byte flipped = bytes[at] ^ std::byte{1};
+    ASSERT_TRUE(patient.file().write_at(at, {&flipped, 1}));
+    EXPECT_TRUE(patient.open(ReadLevel::kMeta));
+    const auto refused = patient.open(ReadLevel::kFull);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().offset(), chunk.body_offset() + (flat ? 3u << 18 : 0u));
+    EXPECT_EQ(refused.error().chunk(), chunk.name());
+    EXPECT_THAT(refused.error().message(), ::testing::HasSubstr("from 0xc0000 of segment 2"));
+  }
 }
 
 TEST(Damage, ZerosInPlaceOfALostBlockAreCorrupt) {
-  const ByteVector bytes = small().bytes();
-  for (std::size_t at = 0; at + 4096 <= bytes.size(); at += 4096) {
-    ByteVector bad = bytes;
-    std::fill_n(bad.begin() + static_cast<std::ptrdiff_t>(at), 4096, std::byte{0});
-    if (bad == bytes) continue;
-    const auto refused = Patient(bad).open(ReadLevel::kFull);
-    ASSERT_FALSE(refused) << at;
-    ASSERT_EQ(refused.error().kind(), ErrorKind::kCorrupt) << at << ": " << refused.error().to_string();
+  for (const Sample& sample : samples()) {
+    SCOPED_TRACE(sample.name);
+    for (std::size_t at = 0; at + 4096 <= sample.bytes.size(); at += 4096) {
+      ByteVector bad = sample.bytes;
+      std::fill_n(bad.begin() + static_cast<std::ptrdiff_t>(at), 4096, std::byte{0});
+      if (bad == sample.bytes) continue;
+      const auto refused = Patient(bad).open(ReadLevel::kFull);
+      ASSERT_FALSE(refused) << at;
+      ASSERT_EQ(refused.error().kind(), ErrorKind::kCorrupt) << at << ": " << refused.error().to_string();
+    }
   }
 }
 

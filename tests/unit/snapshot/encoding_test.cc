@@ -7,12 +7,10 @@
 #include <atomic>
 #include <cstring>
 #include <filesystem>
-#include <numeric>
+#include <iterator>
+#include <optional>
 
 #include "../base/temp_dir.h"
-#include "ram/extent_ram_writer.h"
-#include "ram/flat_ram_writer.h"
-#include "ram/stored_source.h"
 #include "random_memory.h"
 #include "small_snapshot.h"
 #include "snapshot/snapshot_reader.h"
@@ -151,6 +149,121 @@ TEST(Encoding, EachGivesBackTheSameMemoryAndTheSameDigest) {
       }
     }
   }
+}
+
+TEST(Encoding, TheExtentsGoToASinkWithoutAFileByteForByteAsToAFile) {
+  for (std::uint64_t seed = 30; seed < 34; ++seed) {
+    const test::RandomMemory memory(seed);
+    for (const Encoding& encoding : encodings()) {
+      if (encoding.encoding == RamEncoding::kFlat) continue;
+      SCOPED_TRACE(fmt::format("seed {}, {}", seed, encoding.name));
+      const File file = test::memory_file({});
+      ASSERT_TRUE(write_snapshot(file, memory.contents(), {}, write_options(encoding)));
+      TrickleSink sink;
+      const auto summary = write_snapshot(sink, memory.contents(), {}, write_options(encoding, 2));
+      ASSERT_TRUE(summary) << summary.error().to_string();
+      EXPECT_EQ(summary->file_size, sink.bytes().size());
+      EXPECT_TRUE(sink.bytes() == test::read_whole(file));
+    }
+  }
+}
+
+TEST(Encoding, FlatMemoryNeedsAFileAndIsNeverCompressed) {
+  const test::RandomMemory memory(1);
+  TrickleSink sink;
+  const auto no_file = write_snapshot(sink, memory.contents(), {}, write_options(encodings()[0]));
+  ASSERT_FALSE(no_file);
+  EXPECT_EQ(no_file.error().kind(), ErrorKind::kUsage);
+  EXPECT_EQ(no_file.error().file(), "trickle");
+  EXPECT_THAT(no_file.error().message(), HasSubstr("choose the encoding \"extents\""));
+  EXPECT_TRUE(sink.bytes().empty());
+
+  const auto compressed = write_snapshot(test::memory_file({}), memory.contents(), {},
+                                         write_options({"", RamEncoding::kFlat, Codec::kLz4}));
+  ASSERT_FALSE(compressed);
+  EXPECT_EQ(compressed.error().kind(), ErrorKind::kUsage);
+}
+
+TEST(Encoding, TheHeaderAnnouncesWhatIsUsedAndTheSchemasFollow) {
+  const test::SmallSnapshot small;
+  const auto expect = [&](const ByteVector& bytes, const std::vector<std::string>& features,
+                          const std::string& schema, const std::string& not_schema) {
+    const auto reader = SnapshotReader::open(test::memory_file(bytes), kFullLevel);
+    ASSERT_TRUE(reader) << reader.error().to_string();
+    std::vector<std::string> names;
+    for (const Feature& feature : reader->header().features) names.push_back(feature.name);
+    EXPECT_EQ(names, features);
+    EXPECT_EQ(reader->header().body_align_shift, 12);
+    std::vector<std::string> schemas;
+    for (const EmbeddedSchema& embedded : reader->schemas()) schemas.push_back(embedded.name);
+    EXPECT_THAT(schemas, ::testing::Contains(schema));
+    EXPECT_THAT(schemas, ::testing::Not(::testing::Contains(not_schema)));
+  };
+  expect(small.bytes(), {}, "flat_ram", "extent_ram");
+  expect(small.bytes(RamEncoding::kExtents), {"ram-extents"}, "extent_ram", "flat_ram");
+  expect(small.bytes(RamEncoding::kExtents, Codec::kLz4), {"ram-extents", "lz4"}, "extent_ram", "flat_ram");
+}
+
+TEST(Encoding, AMachineWithoutMemoryAnnouncesNothing) {
+  SnapshotContents contents;
+  contents.manifest.producer_name = "nobody";
+  const File file = test::memory_file({});
+  ASSERT_TRUE(write_snapshot(file, contents, {}, write_options(encodings()[2])));
+  const auto reader = open(file);
+  ASSERT_TRUE(reader) << reader.error().to_string();
+  EXPECT_TRUE(reader->header().features.empty());
+}
+
+TEST(Encoding, TheSummaryTellsWhatTheMemoryTakes) {
+  const test::SmallSnapshot small;
+  for (const Encoding& encoding : encodings()) {
+    SCOPED_TRACE(encoding.name);
+    const auto summary = write_snapshot(test::memory_file({}), small.contents(), device_chunk_types(),
+                                        write_options(encoding));
+    ASSERT_TRUE(summary);
+    EXPECT_EQ(summary->ram_data_bytes, 19u * 4096);
+    // Noise does not become shorter.
+    EXPECT_EQ(summary->ram_stored_bytes, 19u * 4096);
+    if (encoding.encoding == RamEncoding::kFlat) continue;
+    EXPECT_LT(summary->file_size, 200u << 10);
+  }
+}
+
+TEST(Encoding, ACancelledSaveLeavesTheOldFileAndNothingElse) {
+  const TempDir dir;
+  test::write_whole(dir.file("s"), ByteVector(10));
+  ByteVector memory(8u << 20);
+  for (std::size_t at = 0; at < memory.size(); at += 4096) store_le(MutableByteView(memory), at, at + 1);
+  SnapshotContents contents;
+  contents.manifest.producer_name = "nobody";
+  contents.memory_map.segments = {{0, "ram", SegmentKind::kSystemMemory, memory.size()}};
+  contents.memory_map.mappings = {{0, 0, Gpa(0), memory.size(), false}};
+  contents.segments = {{memory, false}};
+  for (const Encoding& encoding : encodings()) {
+    std::atomic<bool> cancelled = false;
+    SnapshotWriteOptions options = write_options(encoding);
+    options.pass.cancelled = &cancelled;
+    options.pass.progress = [&](std::uint64_t) { cancelled = true; };
+    const auto refused = write_snapshot(dir.file("s"), contents, {}, options);
+    ASSERT_FALSE(refused) << encoding.name;
+    EXPECT_EQ(refused.error().kind(), ErrorKind::kInvalidState);
+    EXPECT_EQ(test::read_whole(dir.file("s")), ByteVector(10));
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir.path()), {}), 1);
+  }
+}
+
+TEST(Encoding, MemoryThatIsNotWholePagesIsRefusedBeforeAnythingIsWritten) {
+  const ByteVector memory(2 * 4096);
+  SnapshotContents contents;
+  contents.manifest.producer_name = "nobody";
+  contents.memory_map.segments = {{0, "ram", SegmentKind::kSystemMemory, 4096}};
+  contents.memory_map.mappings = {{0, 0, Gpa(0), 4096, false}};
+  contents.segments = {{ByteView(memory).subspan(1, 4096), true}};
+  TrickleSink sink;
+  const auto refused = write_snapshot(sink, contents, {}, write_options(encodings()[1]));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kUsage);
+  EXPECT_TRUE(sink.bytes().empty());
 }
 
 }  // namespace
