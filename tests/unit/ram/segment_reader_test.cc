@@ -145,13 +145,13 @@ TEST(SegmentReader, RefusesToRepeatPagesThatAreNotData) {
   const auto sound = open(file, wrong);
   ASSERT_TRUE(sound) << sound.error().to_string();
   wrong[2].meta.runs = {{PageRunKind::kDuplicate, kExtentPages, 41 * kPageSize}};
-  expect_refused(wrong, "repeat what is at 0x68000, where no data is", "runs.source");
+  expect_refused(wrong, "repeat 262144 bytes from 0x29000, where no data is", "runs.source");
   // A repetition of a repetition.
   wrong = parts();
   wrong[1] = wrong[2];
   wrong[1].meta.first_extent = 1;
   wrong[2].meta.runs = {{PageRunKind::kDuplicate, kExtentPages, kExtent}};
-  expect_refused(wrong, "repeat what is at 0x40000, where no data is", "runs.source");
+  expect_refused(wrong, "repeat 262144 bytes from 0x40000, where no data is", "runs.source");
 }
 
 TEST(SegmentReader, RefusesAMetaThatBelongsElsewhereOrToOtherLeaves) {
