@@ -42,7 +42,8 @@ std::uint64_t ExtentSource::extent_end(std::uint64_t index) const {
 Result<void> MemorySource::check(const RamSource& memory) {
   const std::uint64_t size = memory.bytes.size();
   const bool aligned = reinterpret_cast<std::uintptr_t>(memory.bytes.data()) % kPageSize == 0;
-  if (size == 0 || size % kPageSize != 0 || (memory.private_anonymous && !aligned)) {
+  if (size == 0 || size % kPageSize != 0 ||
+      ((memory.private_anonymous || memory.mapped_from != nullptr) && !aligned)) {
     return Error(ErrorKind::kUsage, fmt::format("memory of {} bytes does not consist of whole pages", size));
   }
   VMSNAP_RETURN_IF_ERROR(choose_extent_shift(size));
@@ -58,8 +59,8 @@ Result<void> MemorySource::scan(std::uint64_t index, Extent& extent) {
   extent.begin = extent_begin(index);
   extent.end = extent_end(index);
   extent.bytes = memory_.bytes.subspan(extent.begin, extent.end - extent.begin);
-  if (memory_.private_anonymous &&
-      absent_.all_absent(extent.bytes, memory_.bytes.data() + memory_.bytes.size())) {
+  VMSNAP_ASSIGN_OR_RETURN(const bool zero, is_untouched_zero(index, extent.bytes));
+  if (zero) {
     extent.data.clear();
   } else {
     find_data(extent);
@@ -71,6 +72,15 @@ Result<void> MemorySource::scan(std::uint64_t index, Extent& extent) {
     extent.leaf = size == std::uint64_t{1} << extent_shift() ? zero_leaf_ : zero_hash(size);
   }
   return {};
+}
+
+Result<bool> MemorySource::is_untouched_zero(std::uint64_t index, ByteView bytes) {
+  const bool of_file =
+      memory_.mapped_from != nullptr && memory_.mapped_from->extent_shift() == extent_shift();
+  if (!memory_.private_anonymous && !of_file) return false;
+  if (!absent_.all_absent(bytes, memory_.bytes.data() + memory_.bytes.size())) return false;
+  if (memory_.private_anonymous) return true;
+  return memory_.mapped_from->is_hole(index, cursor_);
 }
 
 Result<bool> MemorySource::holds(std::uint64_t index, ByteView bytes) {

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "ram/absent_pages.h"
+#include "ram/segment_reader.h"
 
 namespace vmsnap {
 
@@ -20,6 +21,10 @@ struct RamSource {
   /// memory maps the kernel's zero page and allocates nothing but page tables, while reading shared memory
   /// may allocate its holes.
   bool private_anonymous = false;
+  /// When `bytes` are the result of SegmentReader::map(), written to since or not: that reader. Extents that
+  /// are a hole of its file, and of which this process has touched no page, are then not read either: reading
+  /// would fill the page cache with zeros.
+  const SegmentReader* mapped_from = nullptr;
 };
 
 /// A half-open range of bytes of a segment.
@@ -93,9 +98,13 @@ class MemorySource final : public ExtentSource {
   [[nodiscard]] bool is_memory() const override { return true; }
 
  private:
+  /// True when the whole extent is known to be zero without a look at it. Errors: Io.
+  [[nodiscard]] Result<bool> is_untouched_zero(std::uint64_t index, ByteView bytes);
+
   RamSource memory_;
   std::uint64_t zero_leaf_;
   AbsentPages absent_;
+  SegmentCursor cursor_;
 };
 
 }  // namespace vmsnap

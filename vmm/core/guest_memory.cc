@@ -46,14 +46,31 @@ Result<GuestMemory> GuestMemory::allocate(const MemoryMap& map, MemoryOrigin ori
   return GuestMemory(map, std::move(segments), origin);
 }
 
-Result<GuestMemory> GuestMemory::adopt(const MemoryMap& map, std::vector<Mapping> segments) {
+Result<GuestMemory> GuestMemory::adopt(const MemoryMap& map, std::vector<Mapping> segments,
+                                       std::vector<SegmentReader> stored, std::shared_ptr<const void> file) {
   VMSNAP_RETURN_IF_ERROR(validate(map));
-  bool fits = segments.size() == map.segments.size();
-  for (std::size_t i = 0; fits && i < segments.size(); ++i) fits = segments[i].size() == map.segments[i].size;
+  bool fits = segments.size() == map.segments.size() && stored.size() == segments.size();
+  for (std::size_t i = 0; fits && i < segments.size(); ++i) {
+    fits = segments[i].size() == map.segments[i].size && stored[i].size() == segments[i].size();
+  }
   if (!fits) {
     return Error(ErrorKind::kInvalidState, "the mappings given do not fit the segments of the memory map");
   }
-  return GuestMemory(map, std::move(segments), MemoryOrigin::kMapped);
+  GuestMemory memory(map, std::move(segments), MemoryOrigin::kMapped);
+  memory.stored_ = std::move(stored);
+  memory.file_ = std::move(file);
+  return memory;
+}
+
+RamSource GuestMemory::source(std::uint32_t id) const {
+  RamSource source;
+  source.bytes = segments_[id].bytes();
+  if (origin_ == MemoryOrigin::kMapped) {
+    source.mapped_from = &stored_[id];
+  } else {
+    source.private_anonymous = is_filled();
+  }
+  return source;
 }
 
 Result<void> GuestMemory::wait_filled(unsigned threads) const {

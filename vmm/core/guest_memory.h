@@ -11,7 +11,9 @@
 #include "base/gpa.h"
 #include "base/mapping.h"
 #include "base/result.h"
+#include "ram/extent_source.h"
 #include "ram/lazy_memory.h"
+#include "ram/segment_reader.h"
 #include "snapshot/manifest.h"
 
 namespace vmsnap::vmm {
@@ -44,9 +46,12 @@ class GuestMemory {
   [[nodiscard]] static Result<GuestMemory> allocate(const MemoryMap& map,
                                                     MemoryOrigin origin = MemoryOrigin::kFresh);
 
-  /// Takes over one private mapping of a file per segment, in order of segment id; sizes must match. Errors:
-  /// InvalidState.
-  [[nodiscard]] static Result<GuestMemory> adopt(const MemoryMap& map, std::vector<Mapping> segments);
+  /// Takes over the mappings of a snapshot's segments, in order of segment id; `stored` has one reader for
+  /// each, and `file` keeps alive what the readers refer to. Errors: InvalidState (numbers or sizes that do
+  /// not fit the map).
+  [[nodiscard]] static Result<GuestMemory> adopt(const MemoryMap& map, std::vector<Mapping> segments,
+                                                 std::vector<SegmentReader> stored,
+                                                 std::shared_ptr<const void> file);
 
   GuestMemory(GuestMemory&&) noexcept = default;
   GuestMemory& operator=(GuestMemory&&) = delete;
@@ -63,9 +68,8 @@ class GuestMemory {
   /// LazyMemory::wait_filled().
   [[nodiscard]] Result<void> wait_filled(unsigned threads) const;
 
-  /// True when the memory is private and anonymous, with no file behind it and nothing outstanding: the
-  /// promise of RamSource.
-  [[nodiscard]] bool is_anonymous() const { return origin_ != MemoryOrigin::kMapped && is_filled(); }
+  /// Segment `id` for whoever saves it; valid as long as this object. To be asked for once is_filled().
+  [[nodiscard]] RamSource source(std::uint32_t id) const;
 
   /// The host bytes of segment `id`; valid as long as this object.
   [[nodiscard]] MutableByteView segment(std::uint32_t id) const { return segments_[id].bytes(); }
@@ -85,7 +89,9 @@ class GuestMemory {
   MemoryMap map_;
   std::vector<Mapping> segments_;
   MemoryOrigin origin_;
-  std::unique_ptr<LazyMemory> lazy_;  // fills segments_, so it goes first
+  std::vector<SegmentReader> stored_;  // of mapped memory: what segments_ are mappings of
+  std::shared_ptr<const void> file_;   // that stored_ refer to
+  std::unique_ptr<LazyMemory> lazy_;   // fills segments_, so it goes first
 };
 
 }  // namespace vmsnap::vmm

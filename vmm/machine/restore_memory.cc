@@ -18,8 +18,8 @@ PassOptions with_all_cores() {
   return options;
 }
 
-Result<GuestMemory> map_memory(const MemoryMap& map, const std::vector<SegmentReader>& segments,
-                               RamVerify verify) {
+Result<GuestMemory> map_memory(const std::shared_ptr<SnapshotReader>& reader,
+                               std::vector<SegmentReader> segments, RamVerify verify) {
   std::vector<Mapping> mappings;
   for (const SegmentReader& segment : segments) {
     VMSNAP_ASSIGN_OR_RETURN(Mapping mapping, segment.map());
@@ -29,7 +29,7 @@ Result<GuestMemory> map_memory(const MemoryMap& map, const std::vector<SegmentRe
     }
     mappings.push_back(std::move(mapping));
   }
-  return GuestMemory::adopt(map, std::move(mappings));
+  return GuestMemory::adopt(reader->memory_map(), std::move(mappings), std::move(segments), reader);
 }
 
 Result<GuestMemory> load_memory(const MemoryMap& map, const std::vector<SegmentReader>& segments,
@@ -90,7 +90,7 @@ Result<GuestMemory> restore_memory(const std::shared_ptr<SnapshotReader>& reader
                      "the memory in this file is compressed or too scattered to be mapped; restore it with "
                      "--memory eager or --memory lazy");
       }
-      return map_memory(reader->memory_map(), segments, verify);
+      return map_memory(reader, std::move(segments), verify);
     case MemoryOrigin::kLazy:
       return fill_memory_lazily(reader, std::move(segments), verify, request);
     default:

@@ -104,9 +104,12 @@ Result<SnapshotSummary> Machine::write(const std::string& path) {
   }
   add_restore_edges(contents.manifest);
   for (const MemorySegment& segment : contents.memory_map.segments) {
-    contents.segments.push_back({memory_.segment(segment.id), memory_.is_anonymous()});
+    contents.segments.push_back(memory_.source(segment.id));
   }
-  return write_snapshot(path, contents, types);
+  SnapshotWriteOptions options;
+  // The guest is stopped, so its processors are free.
+  options.pass.threads = std::max(1u, std::thread::hardware_concurrency());
+  return write_snapshot(path, contents, types, options);
 }
 
 }  // namespace vmsnap::vmm

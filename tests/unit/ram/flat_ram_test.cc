@@ -13,6 +13,7 @@
 #include "container/chunk_reader.h"
 #include "container/chunk_writer.h"
 #include "format/digest.h"
+#include "ram/extent_source.h"
 #include "ram/flat_ram_writer.h"
 #include "ram/ram_loader.h"
 #include "ram/segment_reader.h"
@@ -138,6 +139,35 @@ TEST_F(FlatRamFile, MapsBackWritableWithoutChangingTheFile) {
   EXPECT_EQ(std::memcmp(mapping->data(), memory.data(), memory.size()), 0);
   std::memset(mapping->data(), 0xEE, mapping->size());
   EXPECT_TRUE(verify_segment(*segment_, {}));
+}
+
+TEST_F(FlatRamFile, MappedMemoryIsSavedAgainWithoutReadingWhatIsAHoleOfItsFile) {
+  const std::uint64_t size = 64u << 20;
+  ByteVector memory(size);
+  std::fill_n(memory.begin() + 5 * kExtent, kPageSize, std::byte{5});
+  write({memory, false});
+  const auto mapping = segment_->map();
+  ASSERT_TRUE(mapping);
+  const std::uint64_t written_to = 100 * kExtent + 3 * kPageSize;
+  mapping->data()[written_to] = std::byte{7};
+  memory[written_to] = std::byte{7};
+
+  RamSource source;
+  source.bytes = mapping->bytes();
+  source.mapped_from = &*segment_;
+  MemorySource again(source);
+  std::uint64_t data_bytes = 0;
+  for (std::uint64_t i = 0; i < again.extent_count(); ++i) {
+    Extent extent;
+    ASSERT_TRUE(again.scan(i, extent));
+    EXPECT_EQ(extent.leaf, xxh3_64(ByteView(memory).subspan(i * kExtent, kExtent))) << i;
+    data_bytes += extent.data_bytes();
+  }
+  EXPECT_EQ(data_bytes, 2 * kPageSize);
+  // mincore(2) tells of a file mapping which pages the page cache has.
+  std::vector<unsigned char> cached(kExtent / kPageSize);
+  ASSERT_EQ(::mincore(mapping->data() + 200 * kExtent, kExtent, cached.data()), 0);
+  EXPECT_THAT(cached, ::testing::Each(::testing::Eq(0)));
 }
 
 TEST_F(FlatRamFile, VerifiesOverTheMappingAndOverTheFileWithAnyNumberOfThreads) {

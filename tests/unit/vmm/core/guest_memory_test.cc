@@ -56,7 +56,7 @@ TEST(GuestMemory, RefusesMappingsThatDoNotFitTheMap) {
   auto mapping = Mapping::anonymous(4096);
   ASSERT_TRUE(mapping);
   mappings.push_back(std::move(*mapping));
-  const auto memory = GuestMemory::adopt(GuestMemory::layout(8192), std::move(mappings));
+  const auto memory = GuestMemory::adopt(GuestMemory::layout(8192), std::move(mappings), {}, nullptr);
   ASSERT_FALSE(memory);
   EXPECT_EQ(memory.error().kind(), ErrorKind::kInvalidState);
 }

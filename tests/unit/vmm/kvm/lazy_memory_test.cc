@@ -115,9 +115,9 @@ TEST_F(LazyGuest, RunsOnMemoryThatComesAsItIsTouched) {
     break;
   }
   EXPECT_FALSE((*machine)->memory.is_filled());
-  EXPECT_FALSE((*machine)->memory.is_anonymous());
+  EXPECT_FALSE((*machine)->memory.source(0).private_anonymous);
   ASSERT_TRUE((*machine)->memory.wait_filled(1));
-  EXPECT_TRUE((*machine)->memory.is_anonymous());
+  EXPECT_TRUE((*machine)->memory.source(0).private_anonymous);
 }
 
 /// Lets a virtual CPU touch damaged memory, and ends the process by `end` once it waits inside KVM.

@@ -70,7 +70,7 @@ TEST_F(RestoreMemory, EveryEngineGivesTheSameBytesOfEveryEncoding) {
       expect_content(*memory);
       ASSERT_TRUE(memory->wait_filled(2));
       expect_content(*memory);
-      EXPECT_EQ(memory->is_anonymous(), engine != MemoryOrigin::kMapped);
+      EXPECT_EQ(memory->source(0).private_anonymous, engine != MemoryOrigin::kMapped);
     }
   }
 }
@@ -121,7 +121,7 @@ TEST_F(RestoreMemory, LazyMemoryIsVerifiedAsItComesOrBefore) {
     const auto filled = memory->wait_filled(1);
     ASSERT_FALSE(filled);
     EXPECT_EQ(filled.error().kind(), ErrorKind::kCorrupt);
-    EXPECT_FALSE(memory->is_anonymous());
+    EXPECT_FALSE(memory->source(0).private_anonymous);
   }
   EXPECT_EQ(calls, 1);
   const auto unverified = restore({MemoryOrigin::kLazy, RamVerify::kNone, on_error});
