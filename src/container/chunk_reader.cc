@@ -37,11 +37,7 @@ Result<FileHeader> read_file_header(const File& file, std::uint64_t file_size) {
   auto size = file_header_size(bytes);
   if (!size) return in_file(std::move(size).error());
   if (*size > file_size) {
-    // A damaged size field must not look like a short file: the number of features has to agree with it.
-    const auto feature_count = load_le<std::uint16_t>(bytes, 56);
-    if (*size == kFileHeaderFixedSize + kFeatureRecordSize * feature_count) {
-      return cut_short(file, file_size, "inside its header");
-    }
+    if (is_cut_header(bytes)) return cut_short(file, file_size, "inside its header");
     return in_file(
         Error(ErrorKind::kCorrupt, "the size of the header is wrong; the file is damaged").at_offset(12));
   }

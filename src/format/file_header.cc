@@ -188,6 +188,11 @@ Result<std::uint32_t> file_header_size(ByteView first) {
   return size;
 }
 
+bool is_cut_header(ByteView first) {
+  return load_le<std::uint32_t>(first, kHeaderSizeAt) ==
+         kFileHeaderFixedSize + kFeatureRecordSize * load_le<std::uint16_t>(first, kFeatureCountAt);
+}
+
 Result<FileHeader> decode_file_header(ByteView bytes) {
   VMSNAP_ASSIGN_OR_RETURN(const std::uint32_t size,
                           file_header_size(bytes.first(std::min(bytes.size(), kFileHeaderFixedSize))));

@@ -41,6 +41,10 @@ struct FileHeader {
 /// Corrupt (this is no snapshot, text-mode transfer damaged it, or the size is impossible).
 [[nodiscard]] Result<std::uint32_t> file_header_size(ByteView first);
 
+/// For a header that ends before the size which its first bytes state: true when these look whole, so that
+/// the end is missing and not the size damaged. `first` has kFileHeaderFixedSize bytes.
+[[nodiscard]] bool is_cut_header(ByteView first);
+
 /// Decodes and checks a whole header of file_header_size() bytes. Errors: Corrupt; Unsupported (another
 /// major version, digest algorithm or page size, an incompatible feature: named as the file names it).
 /// The architecture is not judged here.

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "snapshot/check.h"
+#include "streamed.h"
 
 namespace vmsnap {
 namespace {
@@ -64,6 +65,17 @@ TEST(Golden, EveryFileIsReadOrRefusedAsItAlwaysWas) {
   }
   EXPECT_GE(sound, 9u);
   EXPECT_GE(refused, 60u);
+}
+
+TEST(Golden, EveryFileIsJudgedInAStreamAsItIsInAFile) {
+  for (const Expectation& expectation : expectations()) {
+    SCOPED_TRACE(expectation.file);
+    std::ifstream file(kFolder / expectation.file, std::ios::binary);
+    const std::string bytes(std::istreambuf_iterator<char>(file), {});
+    const auto stream = test::read_through_pipe(as_byte_view(bytes));
+    EXPECT_EQ(stream ? "ok" : to_string(stream.error().kind()), expectation.verdict)
+        << (stream ? "" : stream.error().to_string());
+  }
 }
 
 TEST(Golden, EveryFileHasItsExpectationAndItsFolderSaysTheVerdict) {
