@@ -8,6 +8,7 @@ Prints one JSON line per scenario: name, outcome (passed or failed), reason, sec
 import argparse
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -246,21 +247,39 @@ def refuses_what_is_not_whole(machine):
     refused_with(whole, 2, 'disk7', '--slot', f'disk7={small}')
 
 
-def survives_a_kill_during_a_save(machine):
-    """A crash in the middle of a save leaves the old file, whole."""
-    snapshot = machine.path('guest.vmsnap')
-    for delay in (0.0, 0.02, 0.05, 0.1, 0.2):
-        with machine.run('vmsnap.workload=count', memory='256M') as vm:
-            vm.wait_for_counts(2)
-            vm.ctl('checkpoint', snapshot)
-            before = os.stat(snapshot)
-            ctl = subprocess.Popen([vm.program, 'ctl', vm.control, 'checkpoint', snapshot],
-                                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(delay)
+def survives_kills_during_saves(machine):
+    """A crash at any moment of a save leaves the old file or the new one, whole, and nothing beside it for long."""
+    kills, most = 200, 1.5
+    snapshot, _, _ = suspended(machine, memory='128M', counts=2)
+    target = machine.path('saved/guest.vmsnap')
+    folder = os.path.dirname(target)
+    os.mkdir(folder)
+    moment = random.Random(1)
+    replaced, last = 0, None
+    for number in range(kills):
+        with machine.restore(snapshot, '--paused', '--verify', 'none') as vm:
+            vm.wait_for_control('status')
+            ctl = subprocess.Popen([vm.program, 'ctl', vm.control, 'checkpoint', target],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                # A save that is done by then was not hit; the next one is tried sooner.
+                ctl.wait(timeout=moment.uniform(0, most))
+                most *= 0.9
+            except subprocess.TimeoutExpired:
+                pass
             vm.kill()
             ctl.wait()
-        machine.tool('check', '--level', 'full', snapshot)
-        require(before.st_size > 0, 'the first checkpoint was empty')
+        os.unlink(vm.control)
+        # A temporary name is given to complete files only, in the instant before they get their own.
+        for name in os.listdir(folder):
+            machine.tool('check', '--level', 'full' if number % 20 == 0 else 'meta', os.path.join(folder, name))
+        inode = os.stat(target).st_ino if os.path.exists(target) else None
+        replaced += inode != last
+        last = inode
+    require(0 < replaced < kills, f'{replaced} of {kills} saves were done: the kills did not come in the middle')
+    with machine.restore(snapshot, '--paused', '--verify', 'none') as vm:
+        vm.wait_for_control('checkpoint', target)
+    require(os.listdir(folder) == ['guest.vmsnap'], f'something was left behind: {os.listdir(folder)}')
 
 
 def suspended(machine, words='', cpus=1, memory='256M', counts=5):
@@ -365,7 +384,7 @@ SCENARIOS = {
     'saves while it is restored lazily': save_while_restoring_lazily,
     'ends when memory that is restored lazily is damaged': end_when_lazy_memory_is_damaged,
     'refuses what is not whole': refuses_what_is_not_whole,
-    'keeps the old file when killed during a save': survives_a_kill_during_a_save,
+    'keeps the old file or the new one when killed during saves': survives_kills_during_saves,
 }
 
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "base/atomic_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <fstream>
@@ -43,6 +45,7 @@ TEST(AtomicFile, LeavesTheOldFileAndNoTemporaryWhenItIsDropped) {
     auto file = AtomicFile::create(dir.file("snapshot"));
     ASSERT_TRUE(file);
     ASSERT_TRUE(file->file().write_at(0, as_byte_view("half of the new")));
+    EXPECT_EQ(entries(dir), 1u) << "what is being written has a name already";
   }
   EXPECT_EQ(contents(dir.file("snapshot")), "old");
   EXPECT_EQ(entries(dir), 1u);
@@ -57,6 +60,19 @@ TEST(AtomicFile, ReplacesAnOldFileAtOnce) {
   EXPECT_EQ(contents(dir.file("snapshot")), "old");
   ASSERT_TRUE(file->publish());
   EXPECT_EQ(contents(dir.file("snapshot")), "new");
+}
+
+TEST(AtomicFile, RemovesWhatAWriterThatIsGoneLeftBehindAndNothingElse) {
+  const TempDir dir;
+  std::ofstream(dir.file(".snapshot.0123abcd.tmp")) << "debris";
+  std::ofstream(dir.file(".snapshot.0123abcde.tmp")) << "not ours";
+  std::ofstream(dir.file(".other.0123abcd.tmp")) << "of another";
+  std::ofstream(dir.file(".snapshot.in-use00.tmp")) << "of someone who is alive";
+  const UniqueFd alive(::open(dir.file(".snapshot.in-use00.tmp").c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(::flock(alive.get(), LOCK_EX), 0);
+  ASSERT_TRUE(AtomicFile::create(dir.file("snapshot")));
+  EXPECT_FALSE(std::filesystem::exists(dir.file(".snapshot.0123abcd.tmp")));
+  EXPECT_EQ(entries(dir), 3u);
 }
 
 TEST(AtomicFile, RefusesATargetThatIsNotARegularFile) {
