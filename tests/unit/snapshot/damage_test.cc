@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "raw_snapshot.h"
 #include "small_snapshot.h"
 #include "snapshot/snapshot_reader.h"
 
@@ -154,6 +155,23 @@ TEST(Damage, AFlipInRamIsReportedWithItsExtent) {
     EXPECT_EQ(refused.error().offset(), chunk.body_offset() + (flat ? 3u << 18 : 0u));
     EXPECT_EQ(refused.error().chunk(), chunk.name());
     EXPECT_THAT(refused.error().message(), ::testing::HasSubstr("from 0xc0000 of segment 2"));
+  }
+}
+
+TEST(Damage, AByteThatIsChangedTogetherWithItsHashesIsNotDamage) {
+  for (const Sample& sample : samples()) {
+    SCOPED_TRACE(sample.name);
+    ByteVector bytes = sample.bytes;
+    test::reseal(bytes);
+    EXPECT_TRUE(bytes == sample.bytes);
+    const auto sound = Patient(bytes).open(ReadLevel::kFull);
+    ASSERT_TRUE(sound);
+    bytes[sound->segment_chunks(0).front()->body_offset() + 5000] ^= std::byte{1};
+    EXPECT_FALSE(Patient(bytes).open(ReadLevel::kFull));
+    test::reseal(bytes);
+    const auto changed = Patient(bytes).open(ReadLevel::kFull);
+    ASSERT_TRUE(changed) << changed.error().to_string();
+    EXPECT_NE(changed->root(), sound->root());
   }
 }
 
