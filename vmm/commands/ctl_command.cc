@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/exit_code.h"
@@ -15,11 +18,19 @@ struct CtlOptions {
   std::string socket;
   std::string command;
   std::string file;
+  std::string encoding;  // empty: what fits the place; so with compression
+  std::string compression;
 };
 
 Result<nlohmann::json> control(const CtlOptions& options) {
-  VMSNAP_ASSIGN_OR_RETURN(const Request request, make_request(options.command, options.file));
-  return call(options.socket, request);
+  const SaveOptions save{parse_encoding(options.encoding), parse_compression(options.compression)};
+  VMSNAP_ASSIGN_OR_RETURN(const Request request, make_request(options.command, options.file, save));
+  if (request.stream && ::isatty(STDOUT_FILENO) != 0) {
+    return Error(
+        ErrorKind::kUsage,
+        "standard output is a terminal, which cannot take a snapshot; send it into a pipe or a file");
+  }
+  return call(options.socket, request, std::nullopt, STDOUT_FILENO);
 }
 
 int run_ctl(const CtlOptions& options) {
@@ -28,7 +39,9 @@ int run_ctl(const CtlOptions& options) {
     fmt::print(stderr, "snapvmm: {}\n", result.error().to_string());
     return exit_code(result.error().kind());
   }
-  fmt::print("{}\n", result->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  // Standard output may just have been a snapshot.
+  std::FILE* const place = options.file == "-" ? stderr : stdout;
+  fmt::print(place, "{}\n", result->dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   return kExitOk;
 }
 
@@ -41,7 +54,13 @@ void add_ctl_command(CLI::App& app, CommandAction& action) {
   command
       ->add_option("COMMAND", options->command, "status, pause, resume, checkpoint FILE, suspend FILE, quit")
       ->required();
-  command->add_option("FILE", options->file, "Where the snapshot goes");
+  command->add_option("FILE", options->file, "Where the snapshot goes; - for standard output");
+  command
+      ->add_option("--encoding", options->encoding,
+                   "How RAM is laid out in the snapshot; default: flat in a file, extents on standard output")
+      ->check(CLI::IsMember({"flat", "extents"}));
+  command->add_option("--compress", options->compression, "Compress RAM, which takes the encoding extents")
+      ->check(CLI::IsMember({"none", "lz4"}));
   command->callback([&action, options] { action = [options] { return run_ctl(*options); }; });
 }
 

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: BSD-2-Clause
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/stream.h"
 #include "commands/commands.h"
 #include "commands/session.h"
 #include "machine/machine.h"
@@ -15,6 +22,8 @@
 
 namespace vmsnap::vmm {
 namespace {
+
+constexpr const char* kStandardInput = "standard input";
 
 struct RestoreOptions {
   std::string file;
@@ -51,6 +60,29 @@ std::optional<T> find_word(const std::string& word, std::initializer_list<std::p
   return std::nullopt;
 }
 
+/// Reads all of standard input, and leaves nothing of it to the guest's console.
+Result<StreamedSnapshot> read_standard_input(const MemoryRequest& memory) {
+  if (memory.engine.value_or(MemoryOrigin::kEager) != MemoryOrigin::kEager ||
+      memory.verify.value_or(RamVerify::kFull) != RamVerify::kFull) {
+    return Error(ErrorKind::kUsage,
+                 "a snapshot on standard input is read and verified in full before the guest runs; leave "
+                 "--memory and --verify out");
+  }
+  if (::isatty(STDIN_FILENO) != 0) {
+    return Error(ErrorKind::kUsage,
+                 "standard input is a terminal, which has no snapshot; give a file, or a pipe with one");
+  }
+  UniqueFd input(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0));
+  const UniqueFd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (!input || !nothing || ::dup2(nothing.get(), STDIN_FILENO) < 0) {
+    return io_error("cannot take over standard input", errno);
+  }
+  StreamSource source(std::move(input), kStandardInput);
+  PassOptions pass;
+  pass.threads = std::max(1u, std::thread::hardware_concurrency());
+  return read_snapshot_stream(source, pass);
+}
+
 Result<MachineEnd> restore(const RestoreOptions& options) {
   RestoreRequest request;
   request.file = options.file;
@@ -61,10 +93,17 @@ Result<MachineEnd> restore(const RestoreOptions& options) {
       {{"map", MemoryOrigin::kMapped}, {"eager", MemoryOrigin::kEager}, {"lazy", MemoryOrigin::kLazy}});
   request.memory.verify = find_word<RamVerify>(
       options.verify, {{"none", RamVerify::kNone}, {"lazy", RamVerify::kLazy}, {"full", RamVerify::kFull}});
+  std::optional<StreamedSnapshot> streamed;
+  if (options.file == "-") {
+    request.file = kStandardInput;
+    // Before the session takes signals over: until the machine is there, they end the process as ever.
+    VMSNAP_ASSIGN_OR_RETURN(streamed, read_standard_input(request.memory));
+  }
   VMSNAP_ASSIGN_OR_RETURN(std::unique_ptr<Session> session, Session::open());
   request.memory.on_error = [&session](const Error& error) { session->abandon(error); };
   VMSNAP_ASSIGN_OR_RETURN(const std::unique_ptr<Machine> machine,
-                          restore_machine(request, session->console()));
+                          streamed ? restore_machine(std::move(*streamed), request, session->console())
+                                   : restore_machine(request, session->console()));
   return session->run(*machine, options.control,
                       options.paused ? Session::Start::kPaused : Session::Start::kRunning);
 }
@@ -74,7 +113,8 @@ Result<MachineEnd> restore(const RestoreOptions& options) {
 void add_restore_command(CLI::App& app, CommandAction& action) {
   auto options = std::make_shared<RestoreOptions>();
   CLI::App* command = app.add_subcommand("restore", "Go on with a machine from its snapshot");
-  command->add_option("FILE", options->file, "The snapshot; it is never written to")->required();
+  command->add_option("FILE", options->file, "The snapshot, which is never written to; - for standard input")
+      ->required();
   command->add_option("--slot", options->slots, "A host resource that has moved, NAME=PATH; may be repeated");
   command
       ->add_option("--clock", options->clock,

@@ -38,12 +38,12 @@ Result<void> wait_for(int fd, short events, std::optional<SteadyClock::time_poin
 }
 
 // Sends the request and returns the line that comes back.
-Result<std::string> converse(int fd, const Request& request,
+Result<std::string> converse(int fd, const Request& request, int stream,
                              std::optional<SteadyClock::time_point> deadline) {
   const std::string line = encode(request);
   for (std::size_t sent = 0; sent < line.size();) {
     VMSNAP_RETURN_IF_ERROR(wait_for(fd, POLLOUT, deadline));
-    const ssize_t count = ::send(fd, line.data() + sent, line.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t count = send_with(fd, std::string_view(line).substr(sent), sent == 0 ? stream : -1);
     if (count >= 0) {
       sent += static_cast<std::size_t>(count);
     } else if (errno == EPIPE || errno == ECONNRESET) {
@@ -75,7 +75,7 @@ Result<std::string> converse(int fd, const Request& request,
 
 }  // namespace
 
-Result<Request> make_request(std::string_view command, const std::string& file) {
+Result<Request> make_request(std::string_view command, const std::string& file, const SaveOptions& options) {
   const auto parsed = parse_command(command);
   if (!parsed) {
     return Error(ErrorKind::kUsage,
@@ -86,7 +86,10 @@ Result<Request> make_request(std::string_view command, const std::string& file) 
   Request request;
   request.id = 1;
   request.command = *parsed;
-  if (!file.empty()) {
+  request.encoding = options.encoding;
+  request.compression = options.compression;
+  request.stream = file == "-";
+  if (!file.empty() && !request.stream) {
     std::error_code error;
     request.file = std::filesystem::absolute(file, error).string();
     if (error) return io_error("cannot find the current directory", error.value()).in_file(file);
@@ -96,11 +99,11 @@ Result<Request> make_request(std::string_view command, const std::string& file) 
 }
 
 Result<nlohmann::json> call(const std::string& socket, const Request& request,
-                            std::optional<std::chrono::milliseconds> timeout) {
+                            std::optional<std::chrono::milliseconds> timeout, int stream) {
   std::optional<SteadyClock::time_point> deadline;
   if (timeout) deadline = SteadyClock::now() + *timeout;
   VMSNAP_ASSIGN_OR_RETURN(const UniqueFd fd, connect_to(socket));
-  auto reply = converse(fd.get(), request, deadline);
+  auto reply = converse(fd.get(), request, request.stream ? stream : -1, deadline);
   if (!reply) return std::move(reply).error().in_file(socket);
   return decode_reply(*reply, request.id);
 }

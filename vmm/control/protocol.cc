@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 namespace vmsnap::vmm {
@@ -15,6 +16,8 @@ constexpr std::size_t kReplyDepth = 32;
 
 constexpr std::array kCommands = {Command::kStatus,     Command::kPause,   Command::kResume,
                                   Command::kCheckpoint, Command::kSuspend, Command::kQuit};
+constexpr std::array<std::string_view, 6> kRequestKeys = {"id",     "command",  "file",
+                                                          "stream", "encoding", "compress"};
 constexpr std::array kErrorKinds = {
     ErrorKind::kIo,          ErrorKind::kTruncated,     ErrorKind::kCorrupt,
     ErrorKind::kUnsupported, ErrorKind::kLimitExceeded, ErrorKind::kInvalidState,
@@ -127,6 +130,33 @@ std::optional<Command> parse_command(std::string_view name) {
   return std::nullopt;
 }
 
+std::string_view to_string(SaveEncoding encoding) {
+  return encoding == SaveEncoding::kFlat ? "flat" : "extents";
+}
+
+std::string_view to_string(SaveCompression compression) {
+  return compression == SaveCompression::kNone ? "none" : "lz4";
+}
+
+std::optional<SaveEncoding> parse_encoding(std::string_view name) {
+  for (const SaveEncoding encoding : {SaveEncoding::kFlat, SaveEncoding::kExtents}) {
+    if (to_string(encoding) == name) return encoding;
+  }
+  return std::nullopt;
+}
+
+std::optional<SaveCompression> parse_compression(std::string_view name) {
+  for (const SaveCompression compression : {SaveCompression::kNone, SaveCompression::kLz4}) {
+    if (to_string(compression) == name) return compression;
+  }
+  return std::nullopt;
+}
+
+SaveEncoding Request::chosen_encoding() const {
+  if (encoding) return *encoding;
+  return stream || compression == SaveCompression::kLz4 ? SaveEncoding::kExtents : SaveEncoding::kFlat;
+}
+
 bool takes_file(Command command) {
   return command == Command::kCheckpoint || command == Command::kSuspend;
 }
@@ -134,9 +164,33 @@ bool takes_file(Command command) {
 Result<void> validate(const Request& request) {
   const std::string_view name = to_string(request.command);
   if (!takes_file(request.command)) {
-    if (request.file.empty()) return {};
-    return usage(fmt::format("the command {} takes no file; leave it out", name)).in_field("file");
+    if (!request.file.empty()) {
+      return usage(fmt::format("the command {} takes no file; leave it out", name)).in_field("file");
+    }
+    if (request.stream) {
+      return usage(fmt::format("the command {} writes no snapshot; leave the stream out", name))
+          .in_field("stream");
+    }
+    if (request.encoding || request.compression) {
+      return usage(fmt::format("the command {} writes no snapshot; leave encoding and compression out", name))
+          .in_field(request.encoding ? "encoding" : "compress");
+    }
+    return {};
   }
+  if (request.stream && !request.file.empty()) {
+    return usage(fmt::format("the command {} writes to a file or to a stream; choose one", name))
+        .in_field("stream");
+  }
+  if (request.chosen_encoding() == SaveEncoding::kFlat) {
+    if (request.stream) {
+      return usage("flat memory can only be written to a file; choose the encoding extents for a stream")
+          .in_field("encoding");
+    }
+    if (request.compression == SaveCompression::kLz4) {
+      return usage("flat memory is never compressed; choose the encoding extents").in_field("compress");
+    }
+  }
+  if (request.stream) return {};
   if (request.file.empty()) {
     return usage(fmt::format("the command {} needs a file to write; name one", name)).in_field("file");
   }
@@ -168,8 +222,9 @@ Result<Request> decode_request(std::string_view line, std::optional<std::uint64_
   if (const auto* number = find_number(object, "id")) id = *number;
   if (parsed->keys != object.size()) return usage("the request has a key more than once; send each once");
   for (const auto& [key, value] : object.items()) {
-    if (key != "id" && key != "command" && key != "file") {
-      return usage("the request has a key that is not known; use \"id\", \"command\" and \"file\" alone")
+    if (std::ranges::find(kRequestKeys, key) == kRequestKeys.end()) {
+      return usage(fmt::format("the request has a key that is not known; use {} alone",
+                               fmt::join(kRequestKeys, ", ")))
           .in_field(key);
     }
   }
@@ -192,6 +247,28 @@ Result<Request> decode_request(std::string_view line, std::optional<std::uint64_
     }
     request.file = *file;
   }
+  if (const auto stream = object.find("stream"); stream != object.end()) {
+    const auto* value = stream->get_ptr<const bool*>();
+    if (value == nullptr) {
+      return usage("the \"stream\" of the request is neither true nor false; send one of them")
+          .in_field("stream");
+    }
+    request.stream = *value;
+  }
+  if (object.contains("encoding")) {
+    const std::string* word = find_string(object, "encoding");
+    if (word != nullptr) request.encoding = parse_encoding(*word);
+    if (!request.encoding) {
+      return usage("the \"encoding\" of the request is not known; use flat or extents").in_field("encoding");
+    }
+  }
+  if (object.contains("compress")) {
+    const std::string* word = find_string(object, "compress");
+    if (word != nullptr) request.compression = parse_compression(*word);
+    if (!request.compression) {
+      return usage("the \"compress\" of the request is not known; use none or lz4").in_field("compress");
+    }
+  }
   VMSNAP_RETURN_IF_ERROR(validate(request));
   return request;
 }
@@ -199,6 +276,9 @@ Result<Request> decode_request(std::string_view line, std::optional<std::uint64_
 std::string encode(const Request& request) {
   json object = {{"id", request.id}, {"command", std::string(to_string(request.command))}};
   if (!request.file.empty()) object["file"] = request.file;
+  if (request.stream) object["stream"] = true;
+  if (request.encoding) object["encoding"] = std::string(to_string(*request.encoding));
+  if (request.compression) object["compress"] = std::string(to_string(*request.compression));
   return to_line(object);
 }
 

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The control protocol: one JSON object per line, in both directions.
 //
-//   {"id": 1, "command": "checkpoint", "file": "/abs/path"}
+//   {"id": 1, "command": "checkpoint", "file": "/abs/path", "encoding": "extents", "compress": "lz4"}
+//   {"id": 2, "command": "suspend", "stream": true}
 //   {"id": 1, "ok": true, "result": {...}}
 //   {"id": 1, "ok": false, "error": {"kind": "invalid-state", "message": "...", ...}}
+//
+// "checkpoint" and "suspend" write to "file", or, with "stream", into a descriptor: the client sends exactly
+// one with SCM_RIGHTS (unix(7)), in a message with the request or its beginning and nothing of another
+// request. No other request comes with any. "encoding" (flat, extents) and "compress" (none, lz4) are
+// optional: a stream is extents, and so is what is compressed; a file that is neither is flat.
 //
 // An error has the kind and sentence of base/error.h, and "file", "offset", "chunk", "device", "field" where
 // they are known. "id" is a whole number that the client chooses; it is null in the reply to a line that has
@@ -34,13 +40,27 @@ enum class Command : std::uint8_t { kStatus, kPause, kResume, kCheckpoint, kSusp
 /// True for the commands that write a snapshot.
 [[nodiscard]] bool takes_file(Command command);
 
+enum class SaveEncoding : std::uint8_t { kFlat, kExtents };
+enum class SaveCompression : std::uint8_t { kNone, kLz4 };
+[[nodiscard]] std::string_view to_string(SaveEncoding encoding);
+[[nodiscard]] std::string_view to_string(SaveCompression compression);
+[[nodiscard]] std::optional<SaveEncoding> parse_encoding(std::string_view name);
+[[nodiscard]] std::optional<SaveCompression> parse_compression(std::string_view name);
+
 struct Request {
   std::uint64_t id = 0;
   Command command = Command::kStatus;
-  std::string file;  // absolute; empty when the command takes none
+  std::string file;     // absolute; empty when the command takes none, and with `stream`
+  bool stream = false;  // the snapshot goes into the descriptor that comes with the request
+  std::optional<SaveEncoding> encoding = {};
+  std::optional<SaveCompression> compression = {};
+
+  /// What `encoding` says, or what follows from the rest where it says nothing.
+  [[nodiscard]] SaveEncoding chosen_encoding() const;
 };
 
-/// Checks that `request` has a file when its command takes one, absolute and without zero bytes, and none
+/// Checks that `request` has a place for a snapshot when its command writes one (a file, absolute and without
+/// zero bytes, or a stream), in an encoding that this place and the compression allow, and none of that
 /// otherwise. Errors: Usage.
 [[nodiscard]] Result<void> validate(const Request& request);
 

@@ -23,6 +23,7 @@ namespace {
 constexpr std::size_t kMaxClients = 16;
 // Replies that may wait for a client before it is read from again.
 constexpr std::size_t kOutputLimit = std::size_t{64} * 1024;
+constexpr std::size_t kMaxAttached = 4;  // descriptors that wait for their requests
 constexpr std::chrono::milliseconds kFarewell{1000};
 constexpr int kAcceptPauseMs = 100;
 
@@ -43,13 +44,22 @@ class Connection {
 
   void receive() {
     std::array<char, 16384> buffer;
-    const ssize_t count = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
-    if (count > 0) {
-      input_.append(buffer.data(), static_cast<std::size_t>(count));
-    } else if (count == 0) {
+    auto received = receive_with(fd_.get(), buffer);
+    if (!received) {
+      if (errno != EAGAIN && errno != EINTR) broken_ = true;
+    } else if (received->size == 0) {
       at_end_ = true;
-    } else if (errno != EAGAIN && errno != EINTR) {
-      broken_ = true;
+    } else {
+      input_.append(buffer.data(), received->size);
+      // A read ends with the message that has descriptors, and may begin with others: so they belong to its
+      // last byte.
+      for (UniqueFd& descriptor : received->descriptors) attach(std::move(descriptor));
+      if (received->too_many) attach(UniqueFd());
+      if (attached_.size() > kMaxAttached) {
+        refuse(Error(ErrorKind::kLimitExceeded,
+                     "more descriptors have come than requests for them; send one with each request that "
+                     "needs one, and wait for its reply"));
+      }
     }
   }
 
@@ -74,11 +84,17 @@ class Connection {
       return;
     }
     input_.erase(0, end + 1);
+    std::vector<UniqueFd> descriptors = detach(end + 1);
     if (!request) {
       output_ += encode_error(id, request.error());
       return;
     }
-    const auto result = handler.handle(*request);
+    if (descriptors.size() != (request->stream ? 1 : 0)) {
+      output_ += encode_error(id, wrong_descriptors(*request));
+      return;
+    }
+    const auto result =
+        handler.handle(*request, request->stream ? std::move(descriptors.front()) : UniqueFd());
     output_ += result ? encode_result(request->id, *result) : encode_error(request->id, result.error());
   }
 
@@ -86,15 +102,48 @@ class Connection {
   void refuse(const Error& error) {
     output_ += encode_error(std::nullopt, error);
     input_.clear();
+    attached_.clear();
     at_end_ = true;
   }
 
  private:
+  /// A descriptor that came with byte `position` of input_; none when the kernel closed it.
+  struct Attached {
+    std::size_t position;
+    UniqueFd fd;
+  };
+
+  void attach(UniqueFd fd) { attached_.push_back({input_.size() - 1, std::move(fd)}); }
+
+  /// Takes those out that came with the first `size` bytes, which are gone from input_.
+  std::vector<UniqueFd> detach(std::size_t size) {
+    std::vector<UniqueFd> taken;
+    for (Attached& attached : attached_) {
+      if (attached.position < size) {
+        taken.push_back(std::move(attached.fd));
+      } else {
+        attached.position -= size;
+      }
+    }
+    attached_.erase(attached_.begin(), attached_.begin() + static_cast<std::ptrdiff_t>(taken.size()));
+    return taken;
+  }
+
+  static Error wrong_descriptors(const Request& request) {
+    return Error(ErrorKind::kUsage,
+                 request.stream
+                     ? "a stream needs exactly one descriptor, sent along with the request"
+                     : fmt::format("the command {} without a stream takes no descriptor; send none",
+                                   to_string(request.command)))
+        .in_field("stream");
+  }
+
   [[nodiscard]] bool has_room() const { return output_.size() < kOutputLimit; }
 
   UniqueFd fd_;
   std::string input_;
   std::string output_;
+  std::vector<Attached> attached_;  // in order of position
   bool at_end_ = false;
   bool broken_ = false;
 };

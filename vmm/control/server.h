@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "control/protocol.h"
 
 namespace vmsnap::vmm {
@@ -19,8 +20,9 @@ namespace vmsnap::vmm {
 class CommandHandler {
  public:
   virtual ~CommandHandler() = default;
-  /// The result for the client, or the error it is shown.
-  [[nodiscard]] virtual Result<nlohmann::json> handle(const Request& request) = 0;
+  /// The result for the client, or the error it is shown. `stream` is the descriptor that the client sent
+  /// with a request that has one, else none.
+  [[nodiscard]] virtual Result<nlohmann::json> handle(const Request& request, UniqueFd stream) = 0;
 };
 
 /// Whether user `peer` may control a machine of user `owner`: the owner and root may.
@@ -28,7 +30,8 @@ class CommandHandler {
 
 /// Serves a UNIX stream socket from its own thread until it is destroyed. Several clients may be connected,
 /// and each may send requests without waiting for replies, which come in order. A client that sends an
-/// oversized line is told so and cut off; one that does not read its replies is not read from either.
+/// oversized line, or descriptors far ahead of the requests they are for, is told so and cut off; one that
+/// does not read its replies is not read from either.
 class ControlServer {
  public:
   using PeerCheck = std::function<bool(uid_t peer)>;

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -145,6 +146,50 @@ Result<UniqueFd> connect_to(const std::string& path) {
     return io_error("cannot connect", errno).in_file(path);
   }
   return fd;
+}
+
+ssize_t send_with(int fd, std::string_view bytes, int descriptor) {
+  iovec piece{const_cast<char*>(bytes.data()), bytes.size()};  // sendmsg(2) only reads
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof descriptor)> control{};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  if (descriptor >= 0) {
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr* rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof descriptor);
+    std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
+  }
+  return ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+std::optional<Received> receive_with(int fd, std::span<char> place) {
+  constexpr std::size_t kDescriptors = 2;
+  iovec piece{place.data(), place.size()};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(kDescriptors * sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  // The kernel closes the descriptors for which there is no room, and says so.
+  const ssize_t count = ::recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (count < 0) return std::nullopt;
+  Received received;
+  received.size = static_cast<std::size_t>(count);
+  received.too_many = (message.msg_flags & MSG_CTRUNC) != 0;
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    for (std::size_t at = 0; at + sizeof(int) <= part->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
+      int descriptor = -1;
+      std::memcpy(&descriptor, CMSG_DATA(part) + at, sizeof descriptor);
+      received.descriptors.emplace_back(descriptor);
+    }
+  }
+  return received;
 }
 
 Result<uid_t> peer_user(int fd) {

@@ -4,7 +4,12 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -44,6 +49,20 @@ class ListeningSocket {
 
 /// A blocking connection to the socket at `path`. Errors: Usage (the path is too long), Io.
 [[nodiscard]] Result<UniqueFd> connect_to(const std::string& path);
+
+/// One send(2) without blocking; `descriptor`, when not -1, goes along. The number of
+/// bytes taken, or -1 with errno.
+[[nodiscard]] ssize_t send_with(int fd, std::string_view bytes, int descriptor);
+
+/// What one recv(2) brought.
+struct Received {
+  std::size_t size = 0;               // bytes; 0 at the end of the stream
+  std::vector<UniqueFd> descriptors;  // that came with the last of them: no more than two
+  bool too_many = false;              // there were more, which are closed
+};
+
+/// One recv(2) without blocking into `place`, with the descriptors that came along; nullopt with errno.
+[[nodiscard]] std::optional<Received> receive_with(int fd, std::span<char> place);
 
 /// The user at the other end of a connected socket, as it was when the connection was made. Errors: Io.
 [[nodiscard]] Result<uid_t> peer_user(int fd);

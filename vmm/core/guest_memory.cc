@@ -46,15 +46,26 @@ Result<GuestMemory> GuestMemory::allocate(const MemoryMap& map, MemoryOrigin ori
   return GuestMemory(map, std::move(segments), origin);
 }
 
+Result<void> GuestMemory::check_fit(const MemoryMap& map, const std::vector<Mapping>& segments) {
+  VMSNAP_RETURN_IF_ERROR(validate(map));
+  bool fits = segments.size() == map.segments.size();
+  for (std::size_t i = 0; fits && i < segments.size(); ++i) fits = segments[i].size() == map.segments[i].size;
+  if (fits) return {};
+  return Error(ErrorKind::kInvalidState, "the mappings given do not fit the segments of the memory map");
+}
+
+Result<GuestMemory> GuestMemory::adopt(const MemoryMap& map, std::vector<Mapping> segments) {
+  VMSNAP_RETURN_IF_ERROR(check_fit(map, segments));
+  return GuestMemory(map, std::move(segments), MemoryOrigin::kEager);
+}
+
 Result<GuestMemory> GuestMemory::adopt(const MemoryMap& map, std::vector<Mapping> segments,
                                        std::vector<SegmentReader> stored, std::shared_ptr<const void> file) {
-  VMSNAP_RETURN_IF_ERROR(validate(map));
-  bool fits = segments.size() == map.segments.size() && stored.size() == segments.size();
-  for (std::size_t i = 0; fits && i < segments.size(); ++i) {
-    fits = segments[i].size() == map.segments[i].size && stored[i].size() == segments[i].size();
-  }
+  VMSNAP_RETURN_IF_ERROR(check_fit(map, segments));
+  bool fits = stored.size() == segments.size();
+  for (std::size_t i = 0; fits && i < segments.size(); ++i) fits = stored[i].size() == segments[i].size();
   if (!fits) {
-    return Error(ErrorKind::kInvalidState, "the mappings given do not fit the segments of the memory map");
+    return Error(ErrorKind::kInvalidState, "the readers given do not fit the segments of the memory map");
   }
   GuestMemory memory(map, std::move(segments), MemoryOrigin::kMapped);
   memory.stored_ = std::move(stored);

@@ -53,6 +53,10 @@ class GuestMemory {
                                                  std::vector<SegmentReader> stored,
                                                  std::shared_ptr<const void> file);
 
+  /// Takes over private anonymous memory that a snapshot was read into (kEager), in order of segment id.
+  /// Errors: InvalidState (numbers or sizes that do not fit the map).
+  [[nodiscard]] static Result<GuestMemory> adopt(const MemoryMap& map, std::vector<Mapping> segments);
+
   GuestMemory(GuestMemory&&) noexcept = default;
   GuestMemory& operator=(GuestMemory&&) = delete;
 
@@ -85,6 +89,8 @@ class GuestMemory {
  private:
   GuestMemory(MemoryMap map, std::vector<Mapping> segments, MemoryOrigin origin)
       : map_(std::move(map)), segments_(std::move(segments)), origin_(origin) {}
+
+  [[nodiscard]] static Result<void> check_fit(const MemoryMap& map, const std::vector<Mapping>& segments);
 
   MemoryMap map_;
   std::vector<Mapping> segments_;

@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "machine/command_handler.h"
 
+#include <fcntl.h>
+
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+#include "base/stream.h"
+
 namespace vmsnap::vmm {
 
-Result<nlohmann::json> MachineCommands::handle(const Request& request) {
+Result<nlohmann::json> MachineCommands::handle(const Request& request, UniqueFd stream) {
   switch (request.command) {
     case Command::kStatus:
       return status();
@@ -14,9 +22,8 @@ Result<nlohmann::json> MachineCommands::handle(const Request& request) {
       VMSNAP_RETURN_IF_ERROR(machine_.resume());
       return status();
     case Command::kCheckpoint:
-      return save(request.file, false);
     case Command::kSuspend:
-      return save(request.file, true);
+      return save(request, std::move(stream));
     case Command::kQuit:
       machine_.end().post(EndReason::kQuit);
       return nlohmann::json{{"state", "ended"}};
@@ -43,14 +50,32 @@ nlohmann::json MachineCommands::status() {
           {"version", VMSNAP_VERSION}};
 }
 
-Result<nlohmann::json> MachineCommands::save(const std::string& file, bool suspend) {
-  VMSNAP_ASSIGN_OR_RETURN(const SnapshotSummary summary, machine_.save(file, suspend));
-  return nlohmann::json{{"file", file},
-                        {"uuid", to_string(summary.uuid)},
-                        {"root", to_string(summary.root)},
-                        {"file_size", std::to_string(summary.file_size)},
-                        {"ram_bytes", std::to_string(summary.ram_bytes)},
-                        {"ram_data_bytes", std::to_string(summary.ram_data_bytes)}};
+Result<nlohmann::json> MachineCommands::save(const Request& request, UniqueFd stream) {
+  const bool suspend = request.command == Command::kSuspend;
+  SaveTarget target;
+  target.name = request.stream ? "a stream" : request.file;
+  target.encoding =
+      request.chosen_encoding() == SaveEncoding::kFlat ? RamEncoding::kFlat : RamEncoding::kExtents;
+  if (request.compression == SaveCompression::kLz4) target.codec = Codec::kLz4;
+  UniqueFd held;
+  std::optional<StreamSink> sink;
+  if (request.stream) {
+    held.reset(::fcntl(stream.get(), F_DUPFD_CLOEXEC, 0));
+    if (!held) return io_error("cannot keep the stream open", errno);
+    // A reader that does not read must not keep the machine from ending.
+    sink.emplace(std::move(stream), target.name, [this] { return machine_.end().has_ended(); });
+    target.stream = &*sink;
+  }
+  VMSNAP_ASSIGN_OR_RETURN(const SnapshotSummary summary, machine_.save(target, suspend));
+  // Open until this process is gone: who reads the stream to its end finds the disks of the guest free.
+  if (suspend) held.release();
+  nlohmann::json result = {{"uuid", to_string(summary.uuid)},
+                           {"root", to_string(summary.root)},
+                           {"file_size", std::to_string(summary.file_size)},
+                           {"ram_bytes", std::to_string(summary.ram_bytes)},
+                           {"ram_data_bytes", std::to_string(summary.ram_data_bytes)}};
+  if (!request.stream) result["file"] = request.file;
+  return result;
 }
 
 }  // namespace vmsnap::vmm

@@ -11,11 +11,11 @@ class MachineCommands : public CommandHandler {
  public:
   explicit MachineCommands(Machine& machine) : machine_(machine) {}
 
-  [[nodiscard]] Result<nlohmann::json> handle(const Request& request) override;
+  [[nodiscard]] Result<nlohmann::json> handle(const Request& request, UniqueFd stream) override;
 
  private:
   [[nodiscard]] nlohmann::json status();
-  [[nodiscard]] Result<nlohmann::json> save(const std::string& file, bool suspend);
+  [[nodiscard]] Result<nlohmann::json> save(const Request& request, UniqueFd stream);
 
   Machine& machine_;
 };

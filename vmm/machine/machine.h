@@ -38,6 +38,14 @@ struct MachineState {
 enum class RunState : std::uint8_t { kPaused, kRunning, kEnded };
 [[nodiscard]] std::string_view to_string(RunState state);
 
+/// Where a snapshot goes, and how.
+struct SaveTarget {
+  std::string name;        // the path of a file, or how `stream` is called
+  Sink* stream = nullptr;  // when not null, the snapshot goes here instead
+  RamEncoding encoding = RamEncoding::kFlat;
+  Codec codec = Codec::kNone;
+};
+
 /// A virtual machine: its memory, virtual CPUs and devices, and the threads that run them.
 ///
 /// create(), then boot() or restore(), then start() (which leaves it paused) and resume(). pause(), resume(),
@@ -72,11 +80,11 @@ class Machine {
   /// Errors: InvalidState when it is not paused; Io.
   [[nodiscard]] Result<void> resume();
 
-  /// Saves the machine to `path` (see write_snapshot()); a running guest is stopped for the time of the save.
+  /// Saves the machine (see write_snapshot()); a running guest is stopped for the time of the save.
   /// Memory that is still being restored is waited for first, with the guest as it is.
   /// With `suspend`, a machine that was saved stays stopped and end() is posted. Errors: Io, Unsupported,
   /// InvalidState; the machine then goes on as before.
-  [[nodiscard]] Result<SnapshotSummary> save(const std::string& path, bool suspend);
+  [[nodiscard]] Result<SnapshotSummary> save(const SaveTarget& target, bool suspend);
 
   [[nodiscard]] RunState run_state();
   [[nodiscard]] const MachineConfig& config() const { return config_; }
@@ -100,7 +108,7 @@ class Machine {
   [[nodiscard]] bool settle(KvmVcpu& vcpu);
 
   // These are called with state_mutex_ held.
-  [[nodiscard]] Result<SnapshotSummary> write(const std::string& path);
+  [[nodiscard]] Result<SnapshotSummary> write(const SaveTarget& target);
   [[nodiscard]] Result<Manifest> describe();
   void stop_guest();
   [[nodiscard]] Result<void> let_guest_go();

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <vector>
 
@@ -23,6 +24,9 @@ struct Parts {
   MachineState state;
   std::vector<std::size_t> device_order;
 };
+
+/// Gives out the state of a device by its instance.
+using StateSource = std::function<Result<ByteVector>(std::uint32_t instance)>;
 
 /// The manifest's promises against what this build can do.
 Result<void> check_entry(const DeviceEntry& entry, const std::vector<ChunkType>& types) {
@@ -111,7 +115,7 @@ Result<bool> take_kvm_part(const DeviceEntry& entry, ByteView state, Parts& part
 }
 
 /// The local APICs, each of which goes with the CPU whose path its own begins with.
-Result<void> take_lapics(const Manifest& manifest, SnapshotReader& reader, Parts& parts) {
+Result<void> take_lapics(const Manifest& manifest, const StateSource& states, Parts& parts) {
   std::vector<VcpuState>& vcpus = parts.state.kvm.vcpus;
   std::set<std::uint32_t> taken;
   for (const DeviceEntry& entry : manifest.devices) {
@@ -123,7 +127,7 @@ Result<void> take_lapics(const Manifest& manifest, SnapshotReader& reader, Parts
       return Error(ErrorKind::kCorrupt, "its path names no virtual CPU of the snapshot")
           .in_device(entry.path);
     }
-    VMSNAP_ASSIGN_OR_RETURN(const ByteVector state, reader.device_state(entry.instance));
+    VMSNAP_ASSIGN_OR_RETURN(const ByteVector state, states(entry.instance));
     auto lapic = unpack_lapic(state);
     if (!lapic) return std::move(lapic).error().in_device(entry.path);
     vcpu->lapic = std::move(*lapic);
@@ -154,8 +158,8 @@ Result<void> require_complete(const Manifest& manifest, const Parts& parts) {
   return {};
 }
 
-Result<Parts> take_apart(SnapshotReader& reader, const RestoreRequest& request) {
-  Manifest manifest = reader.manifest();
+Result<Parts> take_apart(Manifest manifest, const MemoryMap& memory_map, const StateSource& states,
+                         const RestoreRequest& request) {
   add_restore_edges(manifest);
   if (auto orderly = validate(manifest); !orderly) {
     return Error(ErrorKind::kUnsupported, "the file asks for an order of restore that KVM does not allow: " +
@@ -166,14 +170,14 @@ Result<Parts> take_apart(SnapshotReader& reader, const RestoreRequest& request) 
 
   Parts parts;
   parts.config.vcpu_count = manifest.vcpu_count;
-  parts.config.memory_map = reader.memory_map();
+  parts.config.memory_map = memory_map;
   std::vector<std::size_t> position_of(manifest.devices.size());  // by instance, of emulated devices
   std::set<std::uint32_t> emulated;
   for (const DeviceEntry& entry : manifest.devices) {
     const auto failed = [&](Error error) { return std::move(error.in_device(entry.path)); };
     if (auto fits = check_entry(entry, types); !fits) return failed(std::move(fits).error());
     if (entry.type == "lapic") continue;
-    auto state = reader.device_state(entry.instance);
+    auto state = states(entry.instance);
     if (!state) return failed(std::move(state).error());
     auto taken = take_kvm_part(entry, *state, parts);
     if (!taken) return failed(std::move(taken).error());
@@ -189,7 +193,7 @@ Result<Parts> take_apart(SnapshotReader& reader, const RestoreRequest& request) 
     parts.config.devices.push_back(std::move(spec));
     parts.state.devices.push_back(std::move(*state));
   }
-  VMSNAP_RETURN_IF_ERROR(take_lapics(manifest, reader, parts));
+  VMSNAP_RETURN_IF_ERROR(take_lapics(manifest, states, parts));
   VMSNAP_RETURN_IF_ERROR(require_complete(manifest, parts));
   for (const std::uint32_t instance : restore_order(manifest)) {
     if (emulated.contains(instance)) parts.device_order.push_back(position_of[instance]);
@@ -197,9 +201,20 @@ Result<Parts> take_apart(SnapshotReader& reader, const RestoreRequest& request) 
   return parts;
 }
 
+/// `memory` has the content of the segments.
+Result<std::unique_ptr<Machine>> put_together(const Parts& parts, GuestMemory memory, Kvm kvm,
+                                              TimePolicy clock, CharacterSink& console) {
+  VMSNAP_ASSIGN_OR_RETURN(
+      auto machine, Machine::create(parts.config, std::move(memory), parts.profile, std::move(kvm), console));
+  VMSNAP_RETURN_IF_ERROR(machine->restore(parts.state, parts.device_order, clock));
+  return machine;
+}
+
 Result<std::unique_ptr<Machine>> build(const std::shared_ptr<SnapshotReader>& reader,
                                        const RestoreRequest& request, CharacterSink& console) {
-  VMSNAP_ASSIGN_OR_RETURN(Parts parts, take_apart(*reader, request));
+  const StateSource states = [&](std::uint32_t instance) { return reader->device_state(instance); };
+  VMSNAP_ASSIGN_OR_RETURN(const Parts parts,
+                          take_apart(reader->manifest(), reader->memory_map(), states, request));
   VMSNAP_RETURN_IF_ERROR(validate(parts.config));
   VMSNAP_ASSIGN_OR_RETURN(Kvm kvm, Kvm::open());
   VMSNAP_RETURN_IF_ERROR(check_profile(parts.profile, kvm));
@@ -209,10 +224,22 @@ Result<std::unique_ptr<Machine>> build(const std::shared_ptr<SnapshotReader>& re
         .in_chunk(left.front()->header.type.to_string())
         .at_offset(left.front()->offset);
   }
-  VMSNAP_ASSIGN_OR_RETURN(
-      auto machine, Machine::create(parts.config, std::move(memory), parts.profile, std::move(kvm), console));
-  VMSNAP_RETURN_IF_ERROR(machine->restore(parts.state, parts.device_order, request.clock));
-  return machine;
+  return put_together(parts, std::move(memory), std::move(kvm), request.clock, console);
+}
+
+Result<std::unique_ptr<Machine>> build(StreamedSnapshot snapshot, const RestoreRequest& request,
+                                       CharacterSink& console) {
+  const StateSource states = [&](std::uint32_t instance) -> Result<ByteVector> {
+    return std::move(snapshot.device_states[instance]);
+  };
+  VMSNAP_ASSIGN_OR_RETURN(const Parts parts,
+                          take_apart(snapshot.manifest, snapshot.memory_map, states, request));
+  VMSNAP_RETURN_IF_ERROR(validate(parts.config));
+  VMSNAP_ASSIGN_OR_RETURN(Kvm kvm, Kvm::open());
+  VMSNAP_RETURN_IF_ERROR(check_profile(parts.profile, kvm));
+  VMSNAP_ASSIGN_OR_RETURN(GuestMemory memory,
+                          GuestMemory::adopt(snapshot.memory_map, std::move(snapshot.segments)));
+  return put_together(parts, std::move(memory), std::move(kvm), request.clock, console);
 }
 
 }  // namespace
@@ -222,6 +249,13 @@ Result<std::unique_ptr<Machine>> restore_machine(const RestoreRequest& request, 
   VMSNAP_ASSIGN_OR_RETURN(SnapshotReader opened, SnapshotReader::open(request.file));
   // In one place for good: lazy memory goes on reading from it.
   auto machine = build(std::make_shared<SnapshotReader>(std::move(opened)), request, console);
+  if (!machine) return std::move(machine).error().in_file(request.file);
+  return machine;
+}
+
+Result<std::unique_ptr<Machine>> restore_machine(StreamedSnapshot snapshot, const RestoreRequest& request,
+                                                 CharacterSink& console) {
+  auto machine = build(std::move(snapshot), request, console);
   if (!machine) return std::move(machine).error().in_file(request.file);
   return machine;
 }

@@ -8,11 +8,12 @@
 #include "base/result.h"
 #include "machine/machine.h"
 #include "machine/restore_memory.h"
+#include "snapshot/stream_reader.h"
 
 namespace vmsnap::vmm {
 
 struct RestoreRequest {
-  std::string file;
+  std::string file;                          // its path, or how a stream is called
   std::map<std::string, std::string> slots;  // name to path of host resources that have moved
   TimePolicy clock = TimePolicy::kFreeze;
   MemoryRequest memory;
@@ -23,6 +24,12 @@ struct RestoreRequest {
 /// Unsupported (a device type, version, feature or CPU that this build or host does not have, a disk of
 /// another size); Usage (a slot that the file does not have); Io.
 [[nodiscard]] Result<std::unique_ptr<Machine>> restore_machine(const RestoreRequest& request,
+                                                               CharacterSink& console);
+
+/// The same from a snapshot that was read from a stream; `request.memory` means nothing to it, since the
+/// memory is there and verified. Errors: as above, without those of reading.
+[[nodiscard]] Result<std::unique_ptr<Machine>> restore_machine(StreamedSnapshot snapshot,
+                                                               const RestoreRequest& request,
                                                                CharacterSink& console);
 
 }  // namespace vmsnap::vmm

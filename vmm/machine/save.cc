@@ -49,7 +49,7 @@ class ContentsBuilder {
 
 }  // namespace
 
-Result<SnapshotSummary> Machine::save(const std::string& path, bool suspend) {
+Result<SnapshotSummary> Machine::save(const SaveTarget& target, bool suspend) {
   // Memory that is still being restored comes while the guest runs, not while it stands still.
   VMSNAP_RETURN_IF_ERROR(memory_.wait_filled(std::max(1u, std::thread::hardware_concurrency())));
   const std::lock_guard lock(state_mutex_);
@@ -58,16 +58,16 @@ Result<SnapshotSummary> Machine::save(const std::string& path, bool suspend) {
   }
   const bool was_running = state_ == RunState::kRunning;
   if (was_running) stop_guest();
-  Result<SnapshotSummary> summary = write(path);
+  Result<SnapshotSummary> summary = write(target);
   if (summary && suspend) {
-    end_.post(EndReason::kSuspended, path);
+    end_.post(EndReason::kSuspended, target.name);
     return summary;
   }
   if (was_running) VMSNAP_RETURN_IF_ERROR(let_guest_go());
   return summary;
 }
 
-Result<SnapshotSummary> Machine::write(const std::string& path) {
+Result<SnapshotSummary> Machine::write(const SaveTarget& target) {
   if (end_.has_ended()) {
     return Error(ErrorKind::kInvalidState, "the guest has just ended, so it cannot be saved");
   }
@@ -109,7 +109,10 @@ Result<SnapshotSummary> Machine::write(const std::string& path) {
   SnapshotWriteOptions options;
   // The guest is stopped, so its processors are free.
   options.pass.threads = std::max(1u, std::thread::hardware_concurrency());
-  return write_snapshot(path, contents, types, options);
+  options.encoding = target.encoding;
+  options.codec = target.codec;
+  if (target.stream != nullptr) return write_snapshot(*target.stream, contents, types, options);
+  return write_snapshot(target.name, contents, types, options);
 }
 
 }  // namespace vmsnap::vmm

@@ -86,6 +86,44 @@ TEST(Protocol, AFileGoesWithTheCommandsThatWriteOneAndIsAbsolute) {
   expect_refusal(R"({"id":1,"command":"status","file":"/a"})", ErrorKind::kUsage, "takes no file");
 }
 
+TEST(Protocol, EncodingAndCompressionSurviveTheWayThereAndDecideForEachOther) {
+  const auto chosen = [](std::string_view rest) {
+    const auto request = decode(R"({"id":1,"command":"checkpoint",)" + std::string(rest) + "}");
+    EXPECT_TRUE(request) << rest << ": " << request.error().to_string();
+    if (!request) return std::string();
+    std::string line = encode(*request);
+    line.pop_back();
+    const auto again = decode(line);
+    EXPECT_TRUE(again && again->stream == request->stream && again->encoding == request->encoding &&
+                again->compression == request->compression)
+        << line;
+    return std::string(to_string(request->chosen_encoding()));
+  };
+  EXPECT_EQ(chosen(R"("file":"/a")"), "flat");
+  EXPECT_EQ(chosen(R"("file":"/a","stream":false,"compress":"none")"), "flat");
+  EXPECT_EQ(chosen(R"("file":"/a","encoding":"extents")"), "extents");
+  EXPECT_EQ(chosen(R"("file":"/a","compress":"lz4")"), "extents");
+  EXPECT_EQ(chosen(R"("stream":true)"), "extents");
+  EXPECT_EQ(chosen(R"("stream":true,"compress":"lz4")"), "extents");
+}
+
+TEST(Protocol, EncodingsThatDoNotFitTheirPlaceAreRefused) {
+  const std::string head = R"({"id":1,"command":"suspend",)";
+  expect_refusal(head + R"("stream":true,"file":"/a"})", ErrorKind::kUsage, "choose one");
+  expect_refusal(head + R"("stream":true,"encoding":"flat"})", ErrorKind::kUsage, "extents for a stream");
+  expect_refusal(head + R"("file":"/a","encoding":"flat","compress":"lz4"})", ErrorKind::kUsage,
+                 "never compressed");
+  expect_refusal(head + R"("stream":false})", ErrorKind::kUsage, "needs a file");
+  expect_refusal(head + R"("stream":1})", ErrorKind::kUsage, "true nor false");
+  expect_refusal(head + R"("file":"/a","encoding":"sparse"})", ErrorKind::kUsage, "flat or extents");
+  expect_refusal(head + R"("file":"/a","compress":3})", ErrorKind::kUsage, "none or lz4");
+  for (const std::string_view rest :
+       {R"("stream":true})", R"("encoding":"extents"})", R"("compress":"none"})"}) {
+    expect_refusal(R"({"id":1,"command":"status",)" + std::string(rest), ErrorKind::kUsage,
+                   "writes no snapshot");
+  }
+}
+
 TEST(Protocol, DepthIsBoundedBeforeAnythingIsParsed) {
   expect_refusal(std::string(60000, '['), ErrorKind::kLimitExceeded, "nested");
   expect_refusal(R"({"id":[[[[1]]]],"command":"status"})", ErrorKind::kLimitExceeded, "nested");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "control/server.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,11 +25,16 @@ namespace {
 
 using nlohmann::json;
 
-/// Answers with the command's name and the file; refuses to resume.
+/// Answers with the command's name and the file; refuses to resume. Writes a word into a stream.
 class EchoHandler : public CommandHandler {
  public:
-  Result<json> handle(const Request& request) override {
+  Result<json> handle(const Request& request, UniqueFd stream) override {
     ++calls;
+    if (request.stream) {
+      return json{{"command", std::string(to_string(request.command))},
+                  {"written", ::write(stream.get(), "snapshot", 8)}};
+    }
+    if (stream) return Error(ErrorKind::kInternal, "a descriptor for a request without a stream");
     if (request.command == Command::kResume) {
       return Error(ErrorKind::kInvalidState, "the machine runs; pause it first").in_device("cpu0");
     }
@@ -60,6 +66,22 @@ class RawClient {
     }
     return true;
   }
+  /// Sends `text` in one message with these descriptors.
+  bool send_with(std::string_view text, const std::vector<int>& descriptors) {
+    iovec piece{const_cast<char*>(text.data()), text.size()};
+    std::vector<char> control(CMSG_SPACE(descriptors.size() * sizeof(int)));
+    msghdr message{};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    cmsghdr* rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
+    std::memcpy(CMSG_DATA(rights), descriptors.data(), descriptors.size() * sizeof(int));
+    return ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
+  }
   void finish_sending() { ::shutdown(fd_.get(), SHUT_WR); }
 
   /// The next line as JSON; discarded when the server hangs up first.
@@ -85,6 +107,40 @@ class RawClient {
   bool connected_ = false;
   std::string received_;
 };
+
+struct Pipe {
+  Pipe() {
+    int fds[2];
+    EXPECT_EQ(::pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+    read.reset(fds[0]);
+    write.reset(fds[1]);
+  }
+  /// What is in it: "..." and, when nobody can write any more, "end".
+  [[nodiscard]] std::string content() const {
+    std::string text;
+    char buffer[64];
+    for (;;) {
+      const ssize_t count = ::read(read.get(), buffer, sizeof buffer);
+      if (count < 0) return text;
+      if (count == 0) return text + "|end";
+      text.append(buffer, static_cast<std::size_t>(count));
+    }
+  }
+  UniqueFd read;
+  UniqueFd write;
+};
+
+std::size_t open_descriptors() {
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}));
+}
+
+Request stream_request(std::uint64_t id) {
+  Request request;
+  request.id = id;
+  request.command = Command::kCheckpoint;
+  request.stream = true;
+  return request;
+}
 
 class Control : public testing::Test {
  protected:
@@ -128,6 +184,103 @@ TEST_F(Control, AClientGetsTheResultOfItsCommand) {
   const auto result = call(path_, *request);
   ASSERT_TRUE(result) << result.error().to_string();
   EXPECT_EQ(*result, json({{"command", "checkpoint"}, {"file", "/somewhere/guest.vmsnap"}}));
+}
+
+TEST_F(Control, AStreamGoesIntoTheDescriptorOfTheClient) {
+  const auto server = start();
+  Pipe pipe;
+  const auto request = make_request("suspend", "-");
+  ASSERT_TRUE(request) << request.error().to_string();
+  const auto result = call(path_, *request, std::nullopt, pipe.write.get());
+  ASSERT_TRUE(result) << result.error().to_string();
+  EXPECT_EQ(*result, json({{"command", "suspend"}, {"written", 8}}));
+  pipe.write.reset();
+  EXPECT_EQ(pipe.content(), "snapshot|end");
+}
+
+TEST_F(Control, AStreamNeedsOneDescriptorAndNotNoneOrManyAndNoneIsLeftOpen) {
+  const auto server = start();
+  Pipe pipe;
+  RawClient client(path_);
+  ASSERT_TRUE(client.send(encode(Request{1, Command::kStatus, ""})));
+  EXPECT_TRUE(client.receive()["ok"]);
+  const std::size_t before = open_descriptors();
+  for (const std::size_t count : {0u, 2u, 3u, 200u}) {
+    const std::vector<int> descriptors(count, pipe.write.get());
+    const std::string line = encode(stream_request(count));
+    ASSERT_TRUE(count == 0 ? client.send(line) : client.send_with(line, descriptors));
+    const json reply = client.receive();
+    EXPECT_EQ(reply["id"], count);
+    EXPECT_EQ(reply["error"]["kind"], "usage") << reply;
+    EXPECT_EQ(reply["error"]["field"], "stream");
+    EXPECT_EQ(open_descriptors(), before);
+  }
+  ASSERT_TRUE(client.send_with(encode(stream_request(7)), {pipe.write.get()}));
+  EXPECT_TRUE(client.receive()["ok"]);
+  EXPECT_EQ(open_descriptors(), before);
+  pipe.write.reset();
+  EXPECT_EQ(pipe.content(), "snapshot|end");
+}
+
+TEST_F(Control, ADescriptorWithACommandThatTakesNoneIsRefusedAndClosed) {
+  const auto server = start();
+  Pipe pipe;
+  RawClient client(path_);
+  for (const std::string& line : {encode(Request{1, Command::kStatus, ""}),
+                                  encode(Request{1, Command::kCheckpoint, "/file"}), std::string("junk\n")}) {
+    ASSERT_TRUE(client.send_with(line, {pipe.write.get()}));
+    EXPECT_EQ(client.receive()["error"]["kind"], "usage");
+  }
+  EXPECT_EQ(handler_.calls, 0);
+  pipe.write.reset();
+  EXPECT_EQ(pipe.content(), "|end");
+}
+
+TEST_F(Control, ADescriptorBelongsToTheRequestItCameWith) {
+  const auto server = start();
+  Pipe pipe;
+  RawClient client(path_);
+  // Sent in one go, so that the server may read all of it at once.
+  const std::string line = encode(stream_request(2));
+  ASSERT_TRUE(client.send(encode(Request{1, Command::kStatus, ""})));
+  ASSERT_TRUE(client.send_with(line.substr(0, 1), {pipe.write.get()}));
+  ASSERT_TRUE(client.send(line.substr(1) + encode(Request{3, Command::kStatus, ""})));
+  for (int id = 1; id <= 3; ++id) {
+    const json reply = client.receive();
+    EXPECT_EQ(reply["id"], id);
+    EXPECT_TRUE(reply["ok"]) << reply;
+  }
+  pipe.write.reset();
+  EXPECT_EQ(pipe.content(), "snapshot|end");
+}
+
+TEST_F(Control, AClientThatSendsNothingButDescriptorsIsCutOff) {
+  const auto server = start();
+  Pipe pipe;
+  RawClient client(path_);
+  for (int i = 0; i < 100; ++i) {
+    if (!client.send_with(" ", {pipe.write.get(), pipe.write.get()})) break;
+  }
+  EXPECT_EQ(client.receive()["error"]["kind"], "limit-exceeded");
+  EXPECT_TRUE(client.is_hung_up());
+  pipe.write.reset();
+  EXPECT_EQ(pipe.content(), "|end");
+}
+
+TEST_F(Control, DescriptorsOfAClientThatHangsUpAreClosed) {
+  const auto server = start();
+  Pipe pipe;
+  {
+    RawClient client(path_);
+    ASSERT_TRUE(client.send_with("{", {pipe.write.get()}));
+  }
+  pipe.write.reset();
+  std::string content;
+  for (int i = 0; i < 1000 && content.empty(); ++i) {
+    content = pipe.content();
+    if (content.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_EQ(content, "|end");
 }
 
 TEST_F(Control, AClientGetsTheErrorOfTheMachineAndNotOneOfTheSocket) {
@@ -362,7 +515,7 @@ TEST_F(Control, ASocketThatIsNoLongerOursStays) {
 /// Holds on to one request until the test lets go.
 class SlowHandler : public CommandHandler {
  public:
-  Result<json> handle(const Request&) override {
+  Result<json> handle(const Request&, UniqueFd) override {
     entered.set_value();
     release.get_future().wait();
     return json{{"state", "ended"}};
