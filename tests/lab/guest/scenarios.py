@@ -364,6 +364,92 @@ def end_when_lazy_memory_is_damaged(machine):
             require(vm.wait_for_exit() == 4 and not vm.counts(), f'a full verification missed it:\n{vm.tail()}')
 
 
+def finished(ctl, status=0):
+    """The words of a ctl that was started, which ends with `status`."""
+    errors = ctl.stderr.read().decode()
+    require(ctl.wait(timeout=120) == status, f'ctl exited with {ctl.returncode}, not {status}: {errors}')
+    return errors
+
+
+def hand_over_through_a_pipe(machine, cpus=1):
+    """A guest goes from one snapvmm to the next and the next, through pipes alone."""
+    disk = machine.disk()
+    vm = machine.run('vmsnap.workload=count', cpus=cpus, disk=disk)
+    counts = []
+    try:
+        for words in ((), ('--compress', 'lz4')):
+            vm.wait_for_counts(8)
+            ctl = vm.start_ctl('suspend', '-', *words)
+
+            def line_so_far(left=vm):
+                left.wait_for_exit()
+                return left.line_so_far()
+
+            following = machine.restore('-', line_so_far=line_so_far, stdin=ctl.stdout)
+            ctl.stdout.close()
+            summary = json.loads(finished(ctl))
+            require('file' not in summary and int(summary['file_size']) > 16 << 20, f'an odd summary: {summary}')
+            require(vm.wait_for_exit() == 0, f'suspend failed:\n{vm.tail()}')
+            require_calm(vm)
+            counts += vm.counts()
+            vm = following
+        vm.wait_for_counts(20)
+        require_calm(vm)
+        require_unbroken(counts + vm.counts(), 1)
+        require(vm.ctl('status')['memory_from'] == 'eager', 'status does not say that memory was read')
+        vm.ctl('quit')
+        require(vm.wait_for_exit() == 0, 'snapvmm did not end well after quit')
+        counts += vm.counts()
+    finally:
+        vm.__exit__()
+    require(not any(name.endswith('.vmsnap') for name in os.listdir(machine.scratch)), 'a file was written')
+    require_records(disk, at_least=counts[-1].number)
+
+
+def stream_that_fails(machine):
+    """A stream that nobody reads to its end, or that is no whole snapshot, changes nothing for the guest."""
+    with machine.run('vmsnap.workload=count', memory='128M') as vm:
+        vm.wait_for_counts(4)
+        ctl = vm.start_ctl('suspend', '-')
+        beginning = ctl.stdout.read(100_000)
+        ctl.stdout.close()
+        errors = finished(ctl, status=1)
+        require('has gone away' in errors, f'not the reason: {errors}')
+        vm.wait_for_counts(4)
+
+        with open('/dev/full', 'wb') as full:
+            errors = finished(vm.start_ctl('checkpoint', '-', stdout=full), status=1)
+        require('No space left' in errors, f'not the reason: {errors}')
+        vm.wait_for_counts(4)
+
+        part = machine.path('part')
+        with open(part, 'wb') as file:
+            file.write(beginning)
+        with open(part, 'rb') as file, machine.restore('-', stdin=file) as second:
+            require(second.wait_for_exit() == 4, f'a part of a stream was not refused:\n{second.tail()}')
+            require('standard input: offset 100000' in second.errors(), f'not the place:\n{second.tail()}')
+
+        # A file is a stream too, and what is in it is a snapshot like any other.
+        whole = machine.path('whole.vmsnap')
+        with open(whole, 'wb', opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            finished(vm.start_ctl('checkpoint', '-', '--compress', 'lz4', stdout=file))
+        # The independent reader would take minutes to decompress it here.
+        machine.tool('check', '--level', 'full', whole)
+        vm.ctl('checkpoint', machine.path('extents.vmsnap'), '--encoding', 'extents')
+        check_whole(machine, machine.path('extents.vmsnap'))
+
+        # A reader that does not read holds the guest up, but not the end of the machine.
+        vm.wait_for_counts(4)
+        require_unbroken(vm.counts(), 1)
+        require_calm(vm)
+        ctl = vm.start_ctl('checkpoint', '-')
+        ctl.stdout.read(1)
+        vm.process.terminate()
+        require(vm.wait_for_exit() == 0, f'snapvmm did not end well:\n{vm.tail()}')
+        ctl.stdout.close()
+        require('cancelled' in finished(ctl, status=1), 'the checkpoint was not cancelled')
+
+
 SCENARIOS = {
     'boots on one CPU': lambda m: boot(m, cpus=1),
     'boots on two CPUs': lambda m: boot(m, cpus=2),
@@ -383,6 +469,9 @@ SCENARIOS = {
     'restored lazily while it hashes its memory on two CPUs': lambda m: restore_lazily(m, cpus=2),
     'saves while it is restored lazily': save_while_restoring_lazily,
     'ends when memory that is restored lazily is damaged': end_when_lazy_memory_is_damaged,
+    'goes through a pipe into another snapvmm': lambda m: hand_over_through_a_pipe(m, cpus=1),
+    'goes through a pipe into another snapvmm on two CPUs': lambda m: hand_over_through_a_pipe(m, cpus=2),
+    'goes on after a stream that fails': stream_that_fails,
     'refuses what is not whole': refuses_what_is_not_whole,
     'keeps the old file or the new one when killed during saves': survives_kills_during_saves,
 }

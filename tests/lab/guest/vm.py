@@ -39,9 +39,11 @@ class Count:
 class Vm:
     """A running snapvmm. `arguments` is everything after the program's name."""
 
-    def __init__(self, program, arguments, control, log, line_so_far=''):
-        """`line_so_far`: what the console of the machine that this one continues had printed of its last line."""
-        self._pending = line_so_far.encode()
+    def __init__(self, program, arguments, control, log, line_so_far='', stdin=subprocess.DEVNULL):
+        """`line_so_far`: what the console of the machine that this one continues had printed of its last line, or a
+        function that tells once this one prints."""
+        self._line_so_far = line_so_far
+        self._pending = b''
         self.program = program
         self.control = control
         self.lines = []
@@ -49,7 +51,7 @@ class Vm:
         self._log = log
         self._log.write(f"$ snapvmm {' '.join(arguments)}\n")
         self._errors = tempfile.TemporaryFile()
-        self.process = subprocess.Popen([program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([program, *arguments], stdin=stdin, stdout=subprocess.PIPE,
                                         stderr=self._errors)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -64,7 +66,12 @@ class Vm:
         self._reader.join(timeout=5)
 
     def _read(self):
+        begun = False
         while chunk := self.process.stdout.read1(4096):
+            if not begun:
+                line = self._line_so_far() if callable(self._line_so_far) else self._line_so_far
+                chunk = line.encode() + chunk
+                begun = True
             with self._changed:
                 *lines, self._pending = (self._pending + chunk).split(b'\n')
                 for raw in lines:
@@ -152,6 +159,11 @@ class Vm:
         require(done.returncode == 0, f'ctl {" ".join(words)} exited with {done.returncode}: {done.stdout}{done.stderr}')
         return json.loads(done.stdout)
 
+    def start_ctl(self, *words, stdout=subprocess.PIPE):
+        """`snapvmm ctl SOCKET WORDS`, running, with what it writes in `stdout`."""
+        return subprocess.Popen([self.program, 'ctl', self.control, *words], stdin=subprocess.DEVNULL, stdout=stdout,
+                                stderr=subprocess.PIPE)
+
     def try_ctl(self, *words, timeout=60):
         return subprocess.run([self.program, 'ctl', self.control, *words], capture_output=True, text=True,
                               timeout=timeout, check=False)
@@ -206,9 +218,10 @@ class Machine:
             arguments += ['--disk', disk]
         return Vm(self.snapvmm, [*arguments, *extra], control, self.log)
 
-    def restore(self, snapshot, *extra, line_so_far=''):
+    def restore(self, snapshot, *extra, line_so_far='', stdin=subprocess.DEVNULL):
         control = self._control()
-        return Vm(self.snapvmm, ['restore', snapshot, '--control', control, *extra], control, self.log, line_so_far)
+        return Vm(self.snapvmm, ['restore', snapshot, '--control', control, *extra], control, self.log, line_so_far,
+                  stdin)
 
     def tool(self, *words, expect=0):
         done = subprocess.run([self.snaptool, *words], capture_output=True, text=True, timeout=120, check=False)
