@@ -21,7 +21,7 @@ std::optional<std::string> wrong_role(const ChunkHeader& header) {
   if (!is_container_chunk(header.type)) return std::nullopt;
   if (!header.critical()) return "a chunk of this type has the flag CRITICAL, this one has not";
   const bool only_one = header.type == kChunkManifest || header.type == kChunkMemoryMap ||
-                        header.type == kChunkEnd || header.type == kChunkIndex;
+                        header.type == kChunkLost || header.type == kChunkEnd || header.type == kChunkIndex;
   if (only_one && header.instance != 0)
     return fmt::format("a chunk of this type has instance 0, this one {}", header.instance);
   return std::nullopt;
@@ -60,6 +60,9 @@ std::optional<std::string> wrong_geometry(const ChunkRecord& chunk, const FileHe
   if (header.type == kChunkSchema && header.body_size > kMaxSchemaSize) {
     return fmt::format("the schema of {} bytes is larger than the 1 MiB that the format allows",
                        header.body_size);
+  }
+  if (header.type == kChunkLost && !file_header.has_incompatible(kFeatureRecovered)) {
+    return "the file header does not announce the feature \"recovered\" that the chunk belongs to";
   }
   if (header.type == kChunkExtentRam && !file_header.has_incompatible(kFeatureRamExtents)) {
     return "the file header does not announce the feature \"ram-extents\" that the chunk belongs to";
@@ -103,6 +106,7 @@ std::optional<std::string> ChunkRules::follow(const ChunkHeader& header) {
     return end_seen_ ? "INDX and nothing else must follow END" : "INDX must follow END";
   }
   if (header.type == kChunkIndex) return wrong_schema(header);
+  if (lost_seen_ && header.type != kChunkEnd) return "END and nothing else must follow LOST";
   if (header.type == kChunkSchema) {
     if (header.instance == 0 || !schema_ids_.insert(header.instance).second) {
       return fmt::format("schema id {} is 0 or used twice", header.instance);
@@ -122,6 +126,7 @@ std::optional<std::string> ChunkRules::follow(const ChunkHeader& header) {
     }
     memory_map_seen_ = true;
   }
+  if (header.type == kChunkLost) lost_seen_ = true;
   if (header.type == kChunkEnd) end_seen_ = true;
   return wrong_schema(header);
 }

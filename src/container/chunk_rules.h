@@ -55,6 +55,7 @@ class ChunkRules {
   std::set<std::uint32_t> schema_ids_;
   bool manifest_seen_ = false;
   bool memory_map_seen_ = false;
+  bool lost_seen_ = false;
   bool end_seen_ = false;
 };
 

@@ -120,6 +120,27 @@ Result<void> ChunkWriter::append(const ChunkSpec& spec, ByteView meta, const Chu
   return {};
 }
 
+Result<void> ChunkWriter::append(const ChunkSpec& spec, ByteView meta, const StreamedBody& body) {
+  VMSNAP_ASSIGN_OR_RETURN(ChunkHeader header, next_header(spec, meta.size()));
+  VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t end, place_body(header, body.size, kChunkAlignment));
+  header.meta_hash = xxh3_64(meta);
+  header.body_hash = body.hash;
+  const std::uint64_t offset = sink_->position();
+  const EncodedChunkHeader encoded = encode(header, seed_, offset);
+  const std::array<ByteView, 2> head = {encoded, meta};
+  VMSNAP_RETURN_IF_ERROR(sink_->write(head));
+  VMSNAP_RETURN_IF_ERROR(sink_->skip(header.gap));
+  const std::uint64_t body_begin = sink_->position();
+  VMSNAP_RETURN_IF_ERROR(body.source(*sink_));
+  if (sink_->position() - body_begin != body.size) {
+    return Error(ErrorKind::kInternal, "the body has another size than was announced")
+        .in_chunk(chunk_name(spec.type, header.sequence));
+  }
+  VMSNAP_RETURN_IF_ERROR(sink_->skip(end - sink_->position()));
+  record(header, encoded, offset, end, meta);
+  return {};
+}
+
 Result<ChunkReservation> ChunkWriter::reserve(const ChunkSpec& spec, std::uint32_t meta_size,
                                               std::uint64_t body_size, std::uint64_t alignment) {
   VMSNAP_ASSIGN_OR_RETURN(ChunkHeader header, next_header(spec, meta_size));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -46,6 +47,13 @@ struct ChunkBody {
   std::uint64_t hash = 0;                     // as the chunk's flags demand
 };
 
+/// The body of a chunk that its source writes piece by piece, at a multiple of kChunkAlignment.
+struct StreamedBody {
+  std::uint64_t size = 0;                          // bytes, not 0
+  std::uint64_t hash = 0;                          // as the chunk's flags demand
+  std::function<Result<void>(Sink& sink)> source;  // writes exactly `size` bytes
+};
+
 /// Writes one snapshot into an empty sink. Calls: begin(), then append() or reserve()+commit() for each
 /// chunk, then finish(). After an error the sink is unusable and must be thrown away. Not thread-safe.
 ///
@@ -64,6 +72,10 @@ class ChunkWriter {
 
   /// Writes a whole chunk whose body goes to the sink straight from where it is. Errors: as append().
   [[nodiscard]] Result<void> append(const ChunkSpec& spec, ByteView meta, const ChunkBody& body);
+
+  /// Writes a whole chunk whose body need not be in memory at once. Errors: as append(); those of the source;
+  /// Internal (it wrote another number of bytes).
+  [[nodiscard]] Result<void> append(const ChunkSpec& spec, ByteView meta, const StreamedBody& body);
 
   /// Leaves room for a chunk whose meta has exactly `meta_size` bytes and whose body of `body_size` (not 0)
   /// bytes begins at a multiple of `alignment` (a power of two, at least kChunkAlignment). Bytes of the body

@@ -32,7 +32,8 @@ struct ChunkType {
   ByteView schema;              // binary FlatBuffers schema (.bfbs)
 };
 
-/// The chunk types of the container itself (schm, conf, memm, ramf, end, indx); generated from schema/.
+/// The chunk types of the container itself (schm, conf, memm, ramf, rame, lost, end, indx); generated from
+/// schema/.
 [[nodiscard]] std::vector<ChunkType> container_chunk_types();
 
 /// The device chunk types; generated from schema/. Linked only into programs that write device chunks.

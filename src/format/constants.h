@@ -52,6 +52,7 @@ inline constexpr FourCc kChunkManifest("CONF");
 inline constexpr FourCc kChunkMemoryMap("MEMM");
 inline constexpr FourCc kChunkFlatRam("RAMF");
 inline constexpr FourCc kChunkExtentRam("RAME");
+inline constexpr FourCc kChunkLost("LOST");
 inline constexpr FourCc kChunkEnd("END ");
 inline constexpr FourCc kChunkIndex("INDX");
 
@@ -63,7 +64,7 @@ inline constexpr FourCc kChunkIndex("INDX");
 /// True for the types above.
 [[nodiscard]] constexpr bool is_container_chunk(FourCc type) {
   return type == kChunkSchema || type == kChunkManifest || type == kChunkMemoryMap || is_ram_chunk(type) ||
-         type == kChunkEnd || type == kChunkIndex;
+         type == kChunkLost || type == kChunkEnd || type == kChunkIndex;
 }
 
 }  // namespace vmsnap

@@ -11,7 +11,7 @@ constexpr std::array<RegisteredFeature, 4> kRegistered = {{
     {FeatureKind::kIncompatible, kFeatureRamExtents, "ram-extents", true},
     {FeatureKind::kIncompatible, kFeatureLz4, "lz4", true},
     {FeatureKind::kIncompatible, kFeatureDiff, "diff", false},
-    {FeatureKind::kIncompatible, kFeatureRecovered, "recovered", false},
+    {FeatureKind::kIncompatible, kFeatureRecovered, "recovered", true},
 }};
 
 }  // namespace

@@ -76,6 +76,20 @@ void look_at_chunks(const SnapshotReader& reader, CheckReport& report) {
   }
 }
 
+/// What a recovered file lacks, of which a hostile one could claim any amount.
+void look_at_losses(const SnapshotReader& reader, CheckReport& report) {
+  constexpr std::size_t kMostLosses = 200;
+  for (const Loss& loss : reader.losses().first(std::min(kMostLosses, reader.losses().size()))) {
+    report.findings.push_back(
+        {Finding::Code::kLost, fmt::format("this file was recovered from a damaged one and lacks {}",
+                                           to_string(loss, reader.memory_map()))});
+  }
+  if (reader.losses().size() > kMostLosses) {
+    report.findings.push_back({Finding::Code::kLost, fmt::format("the file lacks {} other things",
+                                                                 reader.losses().size() - kMostLosses)});
+  }
+}
+
 Result<void> check(const std::string& path, ReadLevel level, const PassOptions& pass, CheckReport& report) {
   VMSNAP_ASSIGN_OR_RETURN(File file, File::open_for_reading(path));
   look_at_mode(file, report);
@@ -86,12 +100,14 @@ Result<void> check(const std::string& path, ReadLevel level, const PassOptions& 
   SnapshotReadOptions options;
   options.level = level;
   options.pass = pass;
+  options.allow_recovered = true;
   VMSNAP_ASSIGN_OR_RETURN(const SnapshotReader reader, SnapshotReader::open(std::move(file), options));
   report.root = reader.root();
   report.chunk_count = static_cast<std::uint32_t>(reader.container().chunks().size());
   if (level >= ReadLevel::kMeta) {
     VMSNAP_ASSIGN_OR_RETURN(report.memory_digest, reader.memory_digest());
   }
+  look_at_losses(reader, report);
   look_at_chunks(reader, report);
   return {};
 }
@@ -112,13 +128,16 @@ std::string_view to_string(Finding::Code code) {
       return "unused-schema";
     case Finding::Code::kBodyNotChecked:
       return "body-not-checked";
+    case Finding::Code::kLost:
+      return "lost";
   }
   return "unknown";
 }
 
 CheckReport check_snapshot(const std::string& path, ReadLevel level, const PassOptions& pass) {
   CheckReport report;
-  if (auto result = check(path, level, pass, report); !result) report.error = std::move(result).error().in_file(path);
+  if (auto result = check(path, level, pass, report); !result)
+    report.error = std::move(result).error().in_file(path);
   return report;
 }
 

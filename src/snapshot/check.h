@@ -23,6 +23,7 @@ struct Finding {
     kFileMode,
     kUnusedSchema,
     kBodyNotChecked,
+    kLost,
   };
   Code code = Code::kFileMode;
   std::string message;  // one sentence

@@ -87,6 +87,13 @@ Result<void> SnapshotDirectory::set_memory_map(const ChunkRecord& chunk, ByteVie
   return {};
 }
 
+Result<void> SnapshotDirectory::set_lost(const ChunkRecord& chunk, ByteView meta) {
+  auto losses = decode_lost(meta, memory_map_);
+  if (!losses) return locate(std::move(losses).error(), chunk, chunk.meta_offset());
+  losses_ = std::move(*losses);
+  return {};
+}
+
 Result<void> SnapshotDirectory::add_chunk(const ChunkRecord& chunk) {
   if (is_ram_chunk(chunk.header.type)) return add_ram(chunk);
   if (is_container_chunk(chunk.header.type)) return {};
@@ -146,6 +153,23 @@ Result<void> SnapshotDirectory::check_complete() const {
     return Error(ErrorKind::kCorrupt, fmt::format("no chunk holds memory segment \"{}\"", segment.name));
   }
   return {};
+}
+
+Result<void> SnapshotDirectory::check_recovered(const FileHeader& header, bool allowed) const {
+  if (!header.has_incompatible(kFeatureRecovered)) return {};
+  if (losses_.empty()) {
+    return Error(
+        ErrorKind::kUnsupported,
+        "the snapshot uses the feature \"recovered\" in a way that this build does not know: it does "
+        "not say what it lacks; use a newer version");
+  }
+  if (allowed) return {};
+  return Error(
+      ErrorKind::kUnsupported,
+      fmt::format("the snapshot was recovered from a damaged one and lacks {} of its parts, the first "
+                  "of them {}; snaptool check lists them all, and a restore must be told to go ahead "
+                  "without them",
+                  losses_.size(), to_string(losses_.front(), memory_map_)));
 }
 
 Result<void> SnapshotDirectory::check_known(std::uint32_t arch, std::span<const ChunkRecord> chunks) const {

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "container/chunk_rules.h"
+#include "snapshot/lost.h"
 #include "snapshot/manifest.h"
 #include "snapshot/schema_meta.h"
 
@@ -38,18 +39,26 @@ class SnapshotDirectory {
   [[nodiscard]] Result<void> set_manifest(const ChunkRecord& chunk, ByteView meta);
   [[nodiscard]] Result<void> set_memory_map(const ChunkRecord& chunk, ByteView meta);
 
+  /// The LOST chunk, with its meta, verified against its hash. Errors: Corrupt, LimitExceeded.
+  [[nodiscard]] Result<void> set_lost(const ChunkRecord& chunk, ByteView meta);
+
   /// Any other chunk after CONF and MEMM, once its type is checked: finds the device or the segment that it
   /// belongs to. Errors: Corrupt.
   [[nodiscard]] Result<void> add_chunk(const ChunkRecord& chunk);
   /// Checks, after the last chunk, that every device and every segment has what it needs. Errors: Corrupt.
   [[nodiscard]] Result<void> check_complete() const;
 
+  /// Checks a file that was made from the remains of a damaged one: whether it says what it lacks, and
+  /// whether that is `allowed`. Others pass. Errors: Unsupported.
+  [[nodiscard]] Result<void> check_recovered(const FileHeader& header, bool allowed) const;
   /// Checks, last of all, for what a restore must refuse: another architecture, unknown kinds of slots and
   /// segments, critical chunks of unknown meaning. `chunks` are all chunks. Errors: Unsupported.
   [[nodiscard]] Result<void> check_known(std::uint32_t arch, std::span<const ChunkRecord> chunks) const;
 
   [[nodiscard]] const Manifest& manifest() const { return manifest_; }
   [[nodiscard]] const MemoryMap& memory_map() const { return memory_map_; }
+  /// Of a file that was recovered, what it lacks.
+  [[nodiscard]] std::span<const Loss> losses() const { return losses_; }
   /// In file order.
   [[nodiscard]] std::span<const EmbeddedSchema> schemas() const { return schemas_; }
   /// The schema of that id, or nullptr.
@@ -82,6 +91,7 @@ class SnapshotDirectory {
   std::vector<std::vector<std::uint32_t>> segment_chunks_;  // by segment id
   std::set<std::uint32_t> flat_segments_;
   std::vector<std::uint32_t> unknown_chunks_;
+  std::vector<Loss> losses_;
 };
 
 }  // namespace vmsnap

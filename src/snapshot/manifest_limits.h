@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// How large a manifest and a memory map may be. Counts are budgets of this build (LimitExceeded), lengths are
-// part of the grammar of the text (Corrupt).
+// How large a manifest, a memory map and a list of losses may be. Counts are budgets of this build
+// (LimitExceeded), lengths are part of the grammar of the text (Corrupt).
 #pragma once
 
 #include <cstddef>
@@ -12,6 +12,8 @@ inline constexpr std::size_t kMaxPathLength = 255;  // bytes; also of the produc
 inline constexpr std::size_t kMaxNameLength = 63;
 inline constexpr std::size_t kMaxHintLength = 4096;
 inline constexpr std::size_t kMaxCommentLength = 64u << 10;
+inline constexpr std::size_t kMaxReasonLength = 1024;
+inline constexpr std::size_t kMaxLosses = 65536;
 inline constexpr std::size_t kMaxSegments = 4096;
 inline constexpr std::size_t kMaxMappings = 65536;
 

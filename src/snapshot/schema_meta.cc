@@ -37,6 +37,17 @@ bool is_type_name(std::string_view name) {
   });
 }
 
+EmbeddedSchema describe(const ChunkType& type, std::uint32_t id) {
+  EmbeddedSchema schema;
+  schema.id = id;
+  schema.chunk_type = type.type;
+  schema.name = type.name;
+  schema.version = type.version;
+  schema.root_table = type.root_table;
+  schema.content_hash = xxh3_128(type.schema);
+  return schema;
+}
+
 ByteVector encode(const EmbeddedSchema& schema) {
   flatbuffers::FlatBufferBuilder builder(256);
   const auto type = builder.CreateString(schema.chunk_type.to_string());

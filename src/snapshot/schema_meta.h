@@ -24,6 +24,9 @@ struct EmbeddedSchema {
   bool operator==(const EmbeddedSchema&) const = default;
 };
 
+/// What the SCHM chunk with that id says of a chunk type of this build.
+[[nodiscard]] EmbeddedSchema describe(const ChunkType& type, std::uint32_t id);
+
 [[nodiscard]] ByteVector encode(const EmbeddedSchema& schema);
 
 /// Verifies bytes from a file; `chunk` stays 0. Errors: Corrupt, LimitExceeded.

@@ -24,6 +24,8 @@ Result<SnapshotReader> SnapshotReader::open(File file, const SnapshotReadOptions
   if (auto loaded = reader.load_directory(); !loaded) return in_file(std::move(loaded).error());
   if (options.level >= ReadLevel::kMeta) VMSNAP_RETURN_IF_ERROR(reader.check_metas());
   if (options.level >= ReadLevel::kFull) VMSNAP_RETURN_IF_ERROR(reader.check_bodies(options.pass));
+  auto whole = reader.directory_.check_recovered(reader.header(), options.allow_recovered);
+  if (!whole) return in_file(std::move(whole).error());
   if (!options.allow_unknown_critical) {
     auto known = reader.directory_.check_known(reader.header().arch, reader.container_.chunks());
     if (!known) return in_file(std::move(known).error());
@@ -51,6 +53,9 @@ Result<void> SnapshotReader::load_directory() {
     } else if (chunk.header.type == kChunkMemoryMap) {
       VMSNAP_ASSIGN_OR_RETURN(const ByteVector meta, container_.meta(chunk));
       VMSNAP_RETURN_IF_ERROR(directory_.set_memory_map(chunk, meta));
+    } else if (chunk.header.type == kChunkLost) {
+      VMSNAP_ASSIGN_OR_RETURN(const ByteVector meta, container_.meta(chunk));
+      VMSNAP_RETURN_IF_ERROR(directory_.set_lost(chunk, meta));
     } else {
       VMSNAP_RETURN_IF_ERROR(directory_.add_chunk(chunk));
     }

@@ -33,6 +33,8 @@ struct SnapshotReadOptions {
   /// slots or segments, another guest architecture), for tools that show or copy them.
   bool allow_unknown_critical = false;
   PassOptions pass = {};  // how kFull passes over guest memory
+  /// Opens files that were recovered from damaged ones and say what they lack.
+  bool allow_recovered = false;
 };
 
 /// An open snapshot. Move-only; const member functions are thread-safe, the others (device_state,
@@ -50,6 +52,8 @@ class SnapshotReader {
   [[nodiscard]] const Digest128& root() const { return container_.footer().root; }
   [[nodiscard]] const Manifest& manifest() const { return directory_.manifest(); }
   [[nodiscard]] const MemoryMap& memory_map() const { return directory_.memory_map(); }
+  /// Of a file that was recovered from a damaged one, what it lacks; else nothing.
+  [[nodiscard]] std::span<const Loss> losses() const { return directory_.losses(); }
 
   /// Every embedded schema, in file order.
   [[nodiscard]] std::span<const EmbeddedSchema> schemas() const { return directory_.schemas(); }

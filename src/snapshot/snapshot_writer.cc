@@ -9,12 +9,11 @@
 #include "container/chunk_writer.h"
 #include "ram/extent_ram_writer.h"
 #include "ram/flat_ram_writer.h"
+#include "snapshot/encoding_rules.h"
 #include "snapshot/schema_meta.h"
 
 namespace vmsnap {
 namespace {
-
-constexpr std::uint8_t kLargeBodyAlignShift = 21;  // a huge page
 
 Error usage(std::string message) {
   return {ErrorKind::kUsage, std::move(message)};
@@ -87,19 +86,6 @@ Result<void> check_segments(const SnapshotContents& contents) {
   return {};
 }
 
-Result<void> check_encoding(const Sink& sink, const SnapshotWriteOptions& options) {
-  if (options.encoding == RamEncoding::kExtents) return {};
-  if (options.codec != Codec::kNone) {
-    return usage("flat memory is never compressed; choose the encoding \"extents\" to compress");
-  }
-  if (sink.seekable() == nullptr) {
-    return std::move(
-        usage("flat memory can only be written to a file; choose the encoding \"extents\" for streams")
-            .in_file(sink.name()));
-  }
-  return {};
-}
-
 /// Writes SCHM chunks and hands out their ids.
 class SchemaWriter {
  public:
@@ -110,13 +96,7 @@ class SchemaWriter {
       if (known.chunk_type == type.type && known.name == type.name && known.version == type.version)
         return known.id;
     }
-    EmbeddedSchema schema;
-    schema.id = static_cast<std::uint32_t>(written_.size() + 1);
-    schema.chunk_type = type.type;
-    schema.name = type.name;
-    schema.version = type.version;
-    schema.root_table = type.root_table;
-    schema.content_hash = xxh3_128(type.schema);
+    EmbeddedSchema schema = describe(type, static_cast<std::uint32_t>(written_.size() + 1));
     VMSNAP_RETURN_IF_ERROR(writer_.append({kChunkSchema, 0, schema.id}, encode(schema), type.schema));
     written_.push_back(std::move(schema));
     return written_.back().id;
@@ -137,10 +117,10 @@ class SchemaWriter {
 std::uint8_t body_align_shift(const SnapshotContents& contents, const SnapshotWriteOptions& options) {
   if (options.body_align_shift) return *options.body_align_shift;
   if (options.encoding != RamEncoding::kFlat) return kMinBodyAlignShift;
-  const bool large = std::any_of(
-      contents.segments.begin(), contents.segments.end(),
-      [](const RamSource& source) { return source.bytes.size() >= std::size_t{1} << kLargeBodyAlignShift; });
-  return large ? kLargeBodyAlignShift : kMinBodyAlignShift;
+  std::uint64_t largest = 0;
+  for (const RamSource& source : contents.segments)
+    largest = std::max<std::uint64_t>(largest, source.bytes.size());
+  return choose_body_align_shift(largest);
 }
 
 }  // namespace
@@ -174,6 +154,7 @@ Result<SnapshotSummary> write_snapshot(Sink& sink, const SnapshotContents& conte
 
   SchemaWriter schemas(writer);
   for (const ChunkType& type : container_chunk_types()) {
+    if (type.type == kChunkLost) continue;
     if (is_ram_chunk(type.type) && (contents.segments.empty() || type.type != ram_type)) continue;
     VMSNAP_RETURN_IF_ERROR(schemas.add(type));
   }

@@ -73,8 +73,9 @@ class StreamReader {
   }
 
   /// After the last part. Everything is verified by then, except what SegmentFiller verifies.
-  Result<StreamedSnapshot> finish() {
+  Result<StreamedSnapshot> finish(bool allow_recovered) {
     for (const auto& filler : fillers_) VMSNAP_RETURN_IF_ERROR(filler->check_complete());
+    VMSNAP_RETURN_IF_ERROR(directory_.check_recovered(header_, allow_recovered));
     VMSNAP_RETURN_IF_ERROR(directory_.check_known(header_.arch, chunks_));
     StreamedSnapshot result;
     for (const auto& filler : fillers_) result.segments.push_back(filler->take_memory());
@@ -115,6 +116,8 @@ class StreamReader {
       VMSNAP_RETURN_IF_ERROR(directory_.set_memory_map(chunk, meta));
       for (const MemorySegment& segment : directory_.memory_map().segments)
         fillers_.push_back(std::make_unique<SegmentFiller>(segment.id, segment.size));
+    } else if (type == kChunkLost) {
+      VMSNAP_RETURN_IF_ERROR(directory_.set_lost(chunk, meta));
     } else if (type == kChunkEnd) {
       VMSNAP_ASSIGN_OR_RETURN(root_, check_end(meta, chunk));
     } else if (type == kChunkIndex) {
@@ -237,7 +240,7 @@ class StreamReader {
   std::array<std::byte, kPieceSize> piece_{};
 };
 
-Result<StreamedSnapshot> read_stream(StreamSource& source, const PassOptions& pass) {
+Result<StreamedSnapshot> read_stream(StreamSource& source, const PassOptions& pass, bool allow_recovered) {
   const auto reader = std::make_unique<StreamReader>(source);
   VMSNAP_RETURN_IF_ERROR(reader->begin());
   const std::size_t slots = std::max(1u, pass.threads) + 1;
@@ -254,13 +257,14 @@ Result<StreamedSnapshot> read_stream(StreamSource& source, const PassOptions& pa
     return {};
   };
   VMSNAP_RETURN_IF_ERROR(ordered_pipeline(pass.threads, slots, steps));
-  return reader->finish();
+  return reader->finish(allow_recovered);
 }
 
 }  // namespace
 
-Result<StreamedSnapshot> read_snapshot_stream(StreamSource& source, const PassOptions& pass) {
-  auto snapshot = read_stream(source, pass);
+Result<StreamedSnapshot> read_snapshot_stream(StreamSource& source, const PassOptions& pass,
+                                              bool allow_recovered) {
+  auto snapshot = read_stream(source, pass, allow_recovered);
   if (!snapshot) return std::move(std::move(snapshot).error().in_file(source.name()));
   return snapshot;
 }

@@ -31,12 +31,14 @@ struct StreamedSnapshot {
 /// is verified that SnapshotReader verifies at ReadLevel::kFull, and nothing of it is there to be used before
 /// all is. Bodies that are not compressed are read straight into the pages of their segment. Faults are
 /// reported as they come: of a stream with two, perhaps another one than of the same file. With two or more
-/// `pass.threads`, reading goes on while what was read is decoded and hashed.
+/// `pass.threads`, reading goes on while what was read is decoded and hashed. A snapshot that was recovered
+/// from a damaged one and says what it lacks is Unsupported unless `allow_recovered`.
 ///
 /// Errors: Io; Truncated, Corrupt (with offset and chunk); Unsupported; LimitExceeded (the memory of the
 /// guest is more than this process can map, or device states come to more than 1 GiB); InvalidState
 /// (cancelled).
 [[nodiscard]] Result<StreamedSnapshot> read_snapshot_stream(StreamSource& source,
-                                                            const PassOptions& pass = {});
+                                                            const PassOptions& pass = {},
+                                                            bool allow_recovered = false);
 
 }  // namespace vmsnap

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "snapshot/copy_writer.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <set>
+
+#include "container/chunk_reader.h"
+#include "container/chunk_writer.h"
+#include "ram/extent_ram_writer.h"
+#include "ram/flat_ram_writer.h"
+#include "snapshot/encoding_rules.h"
+
+namespace vmsnap {
+namespace {
+
+constexpr std::uint64_t kPieceSize = 1u << 20;
+
+/// One run of write_copy().
+class CopyWriter {
+ public:
+  CopyWriter(const CopyPlan& plan, const SnapshotWriteOptions& options) : plan_(plan), options_(options) {}
+
+  Result<SnapshotSummary> write(Sink& sink) {
+    VMSNAP_ASSIGN_OR_RETURN(const FileHeader header, make_header());
+    VMSNAP_ASSIGN_OR_RETURN(ChunkWriter writer, ChunkWriter::begin(sink, header));
+    writer_ = &writer;
+    VMSNAP_RETURN_IF_ERROR(write_schemas());
+    VMSNAP_RETURN_IF_ERROR(
+        writer.append({kChunkManifest, table_schema(kChunkManifest, plan_.manifest)}, plan_.manifest.meta));
+    VMSNAP_RETURN_IF_ERROR(writer.append({kChunkMemoryMap, table_schema(kChunkMemoryMap, plan_.memory_map)},
+                                         plan_.memory_map.meta));
+    SnapshotSummary summary;
+    VMSNAP_RETURN_IF_ERROR(write_memory(summary));
+    for (const CopiedChunk& chunk : plan_.chunks) VMSNAP_RETURN_IF_ERROR(write_chunk(chunk));
+    if (!plan_.losses.empty()) {
+      VMSNAP_ASSIGN_OR_RETURN(const ByteVector lost, encode(plan_.losses, plan_.segments));
+      VMSNAP_RETURN_IF_ERROR(writer.append({kChunkLost, own_schema(kChunkLost)}, lost));
+    }
+    VMSNAP_ASSIGN_OR_RETURN(const WrittenFile written,
+                            writer.finish(own_schema(kChunkEnd), own_schema(kChunkIndex)));
+    summary.uuid = header.uuid;
+    summary.root = written.root;
+    summary.file_size = written.size;
+    summary.chunk_count = written.chunk_count;
+    return summary;
+  }
+
+ private:
+  [[nodiscard]] bool is_extents() const { return options_.encoding == RamEncoding::kExtents; }
+  [[nodiscard]] bool has_memory() const { return !plan_.segments.segments.empty(); }
+  [[nodiscard]] FourCc ram_type() const { return is_extents() ? kChunkExtentRam : kChunkFlatRam; }
+
+  Result<FileHeader> make_header() const {
+    FileHeader header;
+    header.arch = plan_.arch;
+    if (options_.uuid) {
+      header.uuid = *options_.uuid;
+    } else {
+      VMSNAP_ASSIGN_OR_RETURN(header.uuid, Uuid::random());
+    }
+    if (is_extents() && has_memory()) header.features = extent_ram_features(options_.codec);
+    if (!plan_.losses.empty()) {
+      header.features.push_back({FeatureKind::kIncompatible, kFeatureRecovered, "recovered"});
+    }
+    std::uint64_t largest = 0;
+    for (const MemorySegment& segment : plan_.segments.segments) largest = std::max(largest, segment.size);
+    header.body_align_shift = choose_body_align_shift(is_extents() ? 0 : largest);
+    return header;
+  }
+
+  /// True for the types that the new file describes by schemas of this build: their chunks are made anew.
+  [[nodiscard]] bool is_made_anew(FourCc type) const {
+    return is_ram_chunk(type) || type == kChunkLost || type == kChunkEnd || type == kChunkIndex ||
+           (type == kChunkManifest && !plan_.manifest.schema_id) ||
+           (type == kChunkMemoryMap && !plan_.memory_map.schema_id);
+  }
+
+  Result<void> write_schemas() {
+    std::set<std::uint32_t> wanted;
+    if (plan_.manifest.schema_id) wanted.insert(*plan_.manifest.schema_id);
+    if (plan_.memory_map.schema_id) wanted.insert(*plan_.memory_map.schema_id);
+    for (const CopiedChunk& chunk : plan_.chunks) wanted.insert(chunk.chunk->header.schema_id);
+    std::set<std::uint32_t> taken;
+    bool schema_of_schemas = false;
+    for (const CopiedSchema& copied : plan_.schemas) {
+      const bool of_schemas = copied.schema.chunk_type == kChunkSchema;
+      if (!of_schemas && wanted.count(copied.schema.id) == 0) continue;
+      schema_of_schemas = schema_of_schemas || of_schemas;
+      taken.insert(copied.schema.id);
+      VMSNAP_RETURN_IF_ERROR(write_chunk({copied.chunk, copied.schema.id}));
+    }
+    std::uint32_t id = 0;
+    for (const ChunkType& type : container_chunk_types()) {
+      if (type.type == kChunkSchema ? schema_of_schemas : !is_made_anew(type.type)) continue;
+      if (is_ram_chunk(type.type) && (!has_memory() || type.type != ram_type())) continue;
+      if (type.type == kChunkLost && plan_.losses.empty()) continue;
+      do {
+        ++id;
+      } while (taken.count(id) != 0);
+      EmbeddedSchema schema = describe(type, id);
+      VMSNAP_RETURN_IF_ERROR(writer_->append({kChunkSchema, 0, id}, encode(schema), type.schema));
+      own_.push_back(std::move(schema));
+    }
+    return {};
+  }
+
+  /// The id of a schema of this build that was written.
+  [[nodiscard]] std::uint32_t own_schema(FourCc type) const {
+    const auto found = std::find_if(own_.begin(), own_.end(),
+                                    [&](const EmbeddedSchema& schema) { return schema.chunk_type == type; });
+    return found == own_.end() ? 0 : found->id;
+  }
+
+  [[nodiscard]] std::uint32_t table_schema(FourCc type, const CopiedTable& table) const {
+    return table.schema_id ? *table.schema_id : own_schema(type);
+  }
+
+  Result<void> write_memory(SnapshotSummary& summary) {
+    for (const MemorySegment& segment : plan_.segments.segments) {
+      VMSNAP_ASSIGN_OR_RETURN(const std::unique_ptr<ExtentSource> source, plan_.source(segment.id));
+      const std::uint32_t schema = own_schema(ram_type());
+      VMSNAP_ASSIGN_OR_RETURN(
+          const WrittenRam ram,
+          is_extents()
+              ? write_extent_ram(*writer_, schema, segment.id, *source, options_.codec, options_.pass)
+              : write_flat_ram(*writer_, schema, segment.id, *source, options_.pass));
+      summary.ram_bytes += segment.size;
+      summary.ram_data_bytes += ram.data_bytes;
+      summary.ram_stored_bytes += ram.stored_bytes;
+    }
+    return {};
+  }
+
+  Result<void> write_chunk(const CopiedChunk& copied) {
+    const ChunkRecord& chunk = *copied.chunk;
+    const ChunkHeader& header = chunk.header;
+    VMSNAP_ASSIGN_OR_RETURN(const ByteVector meta, read_meta(*plan_.file, chunk));
+    const ChunkSpec spec{header.type, header.schema_id, copied.instance, header.flags};
+    if (header.body_size == 0) return writer_->append(spec, meta);
+    return writer_->append(spec, meta, StreamedBody{header.body_size, header.body_hash, [&](Sink& sink) {
+                                                      return copy_body(chunk, sink);
+                                                    }});
+  }
+
+  /// Bodies with leaves are copied as they are: where the leaves stand, only who knows the type knows.
+  Result<void> copy_body(const ChunkRecord& chunk, Sink& sink) const {
+    Xxh3Stream hash;
+    ByteVector piece;
+    for (std::uint64_t at = chunk.body_offset(); at < chunk.body_end(); at += piece.size()) {
+      VMSNAP_RETURN_IF_ERROR(check_cancelled(options_.pass));
+      piece.resize(std::min(kPieceSize, chunk.body_end() - at));
+      VMSNAP_RETURN_IF_ERROR(plan_.file->read_at(at, piece));
+      hash.update(piece);
+      VMSNAP_RETURN_IF_ERROR(sink.write(piece));
+    }
+    if (chunk.header.has_leaves() || hash.digest_64() == chunk.header.body_hash) return {};
+    return Error(ErrorKind::kCorrupt, "the hash of the body is wrong; the file is damaged")
+        .in_file(plan_.file->name())
+        .at_offset(chunk.body_offset())
+        .in_chunk(chunk.name());
+  }
+
+  const CopyPlan& plan_;
+  const SnapshotWriteOptions& options_;
+  ChunkWriter* writer_ = nullptr;
+  std::vector<EmbeddedSchema> own_;
+};
+
+}  // namespace
+
+Result<SnapshotSummary> write_copy(Sink& sink, const CopyPlan& plan, const SnapshotWriteOptions& options) {
+  VMSNAP_RETURN_IF_ERROR(check_encoding(sink, options));
+  return CopyWriter(plan, options).write(sink);
+}
+
+Result<SnapshotReader> reopen(const File& written) {
+  UniqueFd fd(::fcntl(written.fd(), F_DUPFD_CLOEXEC, 0));
+  if (!fd) return io_error("cannot be opened twice", errno).in_file(written.name());
+  SnapshotReadOptions options;
+  options.allow_unknown_critical = true;
+  options.allow_recovered = true;
+  return SnapshotReader::open(File::adopt(std::move(fd), written.name()), options);
+}
+
+}  // namespace vmsnap

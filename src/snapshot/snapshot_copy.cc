@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "snapshot/snapshot_copy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/atomic_file.h"
+#include "ram/stored_source.h"
+#include "snapshot/copy_writer.h"
+
+namespace vmsnap {
+namespace {
+
+/// A segment of an open snapshot that owns its reader.
+class OwningSource final : public ExtentSource {
+ public:
+  explicit OwningSource(SegmentReader segment)
+      : ExtentSource(segment.size(), segment.extent_shift()),
+        segment_(std::move(segment)),
+        source_(segment_) {}
+
+  [[nodiscard]] Result<void> scan(std::uint64_t index, Extent& extent) override {
+    return source_.scan(index, extent);
+  }
+  [[nodiscard]] Result<bool> holds(std::uint64_t index, ByteView bytes) override {
+    return source_.holds(index, bytes);
+  }
+
+ private:
+  SegmentReader segment_;
+  StoredSource source_;
+};
+
+/// Finds out what becomes of each chunk.
+Result<void> plan_chunks(const SnapshotReader& from, CopyPlan& plan, std::vector<std::string>& left_out) {
+  std::set<std::uint32_t> unknown;
+  for (const ChunkRecord* chunk : from.unknown_chunks()) unknown.insert(chunk->header.sequence);
+  for (const ChunkRecord& chunk : from.container().chunks()) {
+    if (is_container_chunk(chunk.header.type)) continue;
+    const bool may_be_copied =
+        unknown.count(chunk.header.sequence) == 0 || (chunk.header.flags & kChunkSafeToCopy) != 0;
+    if (may_be_copied) {
+      plan.chunks.push_back({&chunk, chunk.header.instance});
+    } else if (!chunk.header.critical()) {
+      left_out.push_back(fmt::format("the optional chunk {} (\"{}\"), whose meaning is not known",
+                                     chunk.name(), from.schema_of(chunk)->name));
+    } else {
+      return Error(
+                 ErrorKind::kUnsupported,
+                 fmt::format("this build does not know what the critical chunk (\"{}\") means, so it cannot "
+                             "tell what would become of it in another file; use a newer version",
+                             from.schema_of(chunk)->name))
+          .in_file(from.container().file().name())
+          .at_offset(chunk.offset)
+          .in_chunk(chunk.name());
+    }
+  }
+  for (const Feature& feature : from.header().features) {
+    if (feature.kind == FeatureKind::kCompatible) {
+      left_out.push_back(
+          fmt::format("the compatible feature \"{}\", whose meaning is not known", feature.name));
+    }
+  }
+  return {};
+}
+
+Result<CopiedTable> copy_table(const SnapshotReader& from, FourCc type) {
+  const auto chunks = from.container().chunks();
+  const auto chunk =
+      std::find_if(chunks.begin(), chunks.end(), [&](const ChunkRecord& c) { return c.header.type == type; });
+  VMSNAP_ASSIGN_OR_RETURN(ByteVector meta, from.container().meta(*chunk));
+  return CopiedTable{std::move(meta), chunk->header.schema_id};
+}
+
+Result<void> check_copy(const File& file, const SnapshotReader& from, const CopyReport& report) {
+  VMSNAP_ASSIGN_OR_RETURN(const SnapshotReader to, reopen(file));
+  VMSNAP_ASSIGN_OR_RETURN(const Digest128 before, from.memory_digest());
+  VMSNAP_ASSIGN_OR_RETURN(const Digest128 after, to.memory_digest());
+  if (before == after && to.root() == report.written.root) return {};
+  return Error(ErrorKind::kInternal, "the copy does not hold the same memory as the original");
+}
+
+}  // namespace
+
+Result<CopyReport> copy_snapshot(const SnapshotReader& from, Sink& to, const SnapshotWriteOptions& options) {
+  CopyReport report;
+  std::vector<CopiedSchema> schemas;
+  for (const EmbeddedSchema& schema : from.schemas()) {
+    schemas.push_back({schema, &from.container().chunks()[schema.chunk]});
+  }
+  CopyPlan plan;
+  plan.file = &from.container().file();
+  plan.arch = from.header().arch;
+  plan.schemas = schemas;
+  VMSNAP_ASSIGN_OR_RETURN(plan.manifest, copy_table(from, kChunkManifest));
+  VMSNAP_ASSIGN_OR_RETURN(plan.memory_map, copy_table(from, kChunkMemoryMap));
+  plan.segments = from.memory_map();
+  plan.losses.assign(from.losses().begin(), from.losses().end());
+  plan.source = [&from](std::uint32_t id) -> Result<std::unique_ptr<ExtentSource>> {
+    VMSNAP_ASSIGN_OR_RETURN(SegmentReader segment, from.segment(id));
+    return std::unique_ptr<ExtentSource>(std::make_unique<OwningSource>(std::move(segment)));
+  };
+  VMSNAP_RETURN_IF_ERROR(plan_chunks(from, plan, report.left_out));
+  VMSNAP_ASSIGN_OR_RETURN(report.written, write_copy(to, plan, options));
+  return report;
+}
+
+Result<CopyReport> copy_snapshot(const SnapshotReader& from, const std::string& to,
+                                 const SnapshotWriteOptions& options) {
+  VMSNAP_ASSIGN_OR_RETURN(AtomicFile target, AtomicFile::create(to));
+  FileSink sink(target.file());
+  auto report = copy_snapshot(from, sink, options);
+  if (!report) return report;
+  if (auto checked = check_copy(target.file(), from, *report); !checked) {
+    return std::move(std::move(checked).error().in_file(to));
+  }
+  VMSNAP_RETURN_IF_ERROR(target.publish());
+  return report;
+}
+
+}  // namespace vmsnap
