@@ -22,7 +22,8 @@ std::string duration(std::uint64_t seconds) {
 
 std::string progress_line(std::uint64_t done, std::uint64_t total,
                           std::chrono::steady_clock::duration elapsed) {
-  std::string line = fmt::format("{} of {}", human_size(done), human_size(total));
+  std::string line = human_size(done);
+  if (total != 0) line += fmt::format(" of {}", human_size(total));
   const double seconds = std::chrono::duration<double>(elapsed).count();
   if (done == 0 || seconds <= 0) return line;
   const double rate = static_cast<double>(done) / seconds;
@@ -57,8 +58,7 @@ void Progress::add(std::uint64_t bytes) {
   if (now < next_) return;
   next_ = now + kInterval;
   shown_ = true;
-  output_.overwrite(
-      fmt::format("{}: {}", what_, progress_line(std::min(done, total_), total_, now - begin_)));
+  output_.overwrite(fmt::format("{}: {}", what_, progress_line(done, total_, now - begin_)));
 }
 
 PassOptions Progress::pass() {

@@ -14,7 +14,8 @@
 
 namespace vmsnap::snaptool {
 
-/// "1.5 GiB of 4 GiB, 512 MiB/s, 5 s left", for `done` of `total` bytes after `elapsed`.
+/// "1.5 GiB of 4 GiB, 512 MiB/s, 5 s left", for `done` of `total` bytes after `elapsed`; less when the total
+/// is not known (0).
 [[nodiscard]] std::string progress_line(std::uint64_t done, std::uint64_t total,
                                         std::chrono::steady_clock::duration elapsed);
 

@@ -29,7 +29,8 @@ Result<void> check_path(const std::string& path) {
 
 Result<SnapshotReader> open_snapshot(const std::string& path) {
   VMSNAP_RETURN_IF_ERROR(check_path(path));
-  return SnapshotReader::open(path, {.level = ReadLevel::kHeader, .allow_unknown_critical = true});
+  return SnapshotReader::open(
+      path, {.level = ReadLevel::kHeader, .allow_unknown_critical = true, .allow_recovered = true});
 }
 
 std::uint64_t memory_size(const SnapshotReader& reader) {

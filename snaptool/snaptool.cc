@@ -38,7 +38,7 @@ std::string used_command(const CLI::App& app) {
 }  // namespace
 
 int snaptool_main(std::span<const char* const> arguments, Output& output) {
-  CLI::App app{"Shows and checks snapshots of virtual machines.", "snaptool"};
+  CLI::App app{"Shows, checks, rewrites and rescues snapshots of virtual machines.", "snaptool"};
   app.set_version_flag("--version",
                        fmt::format("snaptool {} (format {}.{})", VMSNAP_VERSION, kFormatMajor, kFormatMinor),
                        "Print the version of the program and of the format it reads");
@@ -49,6 +49,8 @@ int snaptool_main(std::span<const char* const> arguments, Output& output) {
   add_ls_command(app, action);
   add_show_command(app, action);
   add_check_command(app, action);
+  add_repack_command(app, action);
+  add_recover_command(app, action);
 
   if (arguments.size() <= 1) {
     output.complain("no command is given; try snaptool --help");

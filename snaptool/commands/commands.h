@@ -20,6 +20,8 @@ void add_info_command(CLI::App& app, Action& action);
 void add_ls_command(CLI::App& app, Action& action);
 void add_show_command(CLI::App& app, Action& action);
 void add_check_command(CLI::App& app, Action& action);
+void add_repack_command(CLI::App& app, Action& action);
+void add_recover_command(CLI::App& app, Action& action);
 
 /// Options of every command.
 struct CommonOptions {

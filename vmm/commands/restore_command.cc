@@ -33,6 +33,7 @@ struct RestoreOptions {
   std::string verify;
   std::string control;
   bool paused = false;
+  bool allow_recovered = false;
 };
 
 Result<std::map<std::string, std::string>> parse_slots(const std::vector<std::string>& texts) {
@@ -61,7 +62,7 @@ std::optional<T> find_word(const std::string& word, std::initializer_list<std::p
 }
 
 /// Reads all of standard input, and leaves nothing of it to the guest's console.
-Result<StreamedSnapshot> read_standard_input(const MemoryRequest& memory) {
+Result<StreamedSnapshot> read_standard_input(const MemoryRequest& memory, bool allow_recovered) {
   if (memory.engine.value_or(MemoryOrigin::kEager) != MemoryOrigin::kEager ||
       memory.verify.value_or(RamVerify::kFull) != RamVerify::kFull) {
     return Error(ErrorKind::kUsage,
@@ -80,12 +81,13 @@ Result<StreamedSnapshot> read_standard_input(const MemoryRequest& memory) {
   StreamSource source(std::move(input), kStandardInput);
   PassOptions pass;
   pass.threads = std::max(1u, std::thread::hardware_concurrency());
-  return read_snapshot_stream(source, pass);
+  return read_snapshot_stream(source, pass, allow_recovered);
 }
 
 Result<MachineEnd> restore(const RestoreOptions& options) {
   RestoreRequest request;
   request.file = options.file;
+  request.allow_recovered = options.allow_recovered;
   VMSNAP_ASSIGN_OR_RETURN(request.slots, parse_slots(options.slots));
   VMSNAP_ASSIGN_OR_RETURN(request.clock, parse_time_policy(options.clock));
   request.memory.engine = find_word<MemoryOrigin>(
@@ -97,7 +99,7 @@ Result<MachineEnd> restore(const RestoreOptions& options) {
   if (options.file == "-") {
     request.file = kStandardInput;
     // Before the session takes signals over: until the machine is there, they end the process as ever.
-    VMSNAP_ASSIGN_OR_RETURN(streamed, read_standard_input(request.memory));
+    VMSNAP_ASSIGN_OR_RETURN(streamed, read_standard_input(request.memory, options.allow_recovered));
   }
   VMSNAP_ASSIGN_OR_RETURN(std::unique_ptr<Session> session, Session::open());
   request.memory.on_error = [&session](const Error& error) { session->abandon(error); };
@@ -133,6 +135,8 @@ void add_restore_command(CLI::App& app, CommandAction& action) {
           "Check the contents of RAM never, each part before the guest sees it (with --memory lazy), "
           "or all before the guest runs; default: lazy with --memory lazy, else full")
       ->check(CLI::IsMember({"none", "lazy", "full"}));
+  command->add_flag("--allow-recovered", options->allow_recovered,
+                    "Restore what was recovered from a damaged file, without the parts that are missing");
   command->add_flag("--paused", options->paused, "Do not run until resumed over the control socket");
   command->add_option("--control", options->control, "Make the control socket here");
   command->callback([&action, options] { action = [options] { return finish(restore(*options)); }; });

@@ -246,7 +246,9 @@ Result<std::unique_ptr<Machine>> build(StreamedSnapshot snapshot, const RestoreR
 
 Result<std::unique_ptr<Machine>> restore_machine(const RestoreRequest& request, CharacterSink& console) {
   // Meta level proves everything but the contents of RAM, which are proved through the guest's own mapping.
-  VMSNAP_ASSIGN_OR_RETURN(SnapshotReader opened, SnapshotReader::open(request.file));
+  SnapshotReadOptions options;
+  options.allow_recovered = request.allow_recovered;
+  VMSNAP_ASSIGN_OR_RETURN(SnapshotReader opened, SnapshotReader::open(request.file, options));
   // In one place for good: lazy memory goes on reading from it.
   auto machine = build(std::make_shared<SnapshotReader>(std::move(opened)), request, console);
   if (!machine) return std::move(machine).error().in_file(request.file);

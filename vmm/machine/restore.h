@@ -17,6 +17,7 @@ struct RestoreRequest {
   std::map<std::string, std::string> slots;  // name to path of host resources that have moved
   TimePolicy clock = TimePolicy::kFreeze;
   MemoryRequest memory;
+  bool allow_recovered = false;  // take a file that was recovered from a damaged one, without what it lacks
 };
 
 /// Builds a machine from a snapshot and puts its state back; the guest stays paused until start() and

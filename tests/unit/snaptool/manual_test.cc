@@ -13,7 +13,7 @@
 namespace vmsnap::snaptool {
 namespace {
 
-const std::vector<std::string> kCommands = {"info", "ls", "show", "check"};
+const std::vector<std::string> kCommands = {"info", "ls", "show", "check", "repack", "recover"};
 
 std::string read_manual() {
   std::ifstream file(VMSNAP_MANUAL);
@@ -79,7 +79,7 @@ TEST(Manual, ListsTheCodeOfEveryFinding) {
   for (const Finding::Code code :
        {Finding::Code::kUnknownOptionalChunk, Finding::Code::kUnknownCompatibleFeature,
         Finding::Code::kNewerMinorVersion, Finding::Code::kFileMode, Finding::Code::kUnusedSchema,
-        Finding::Code::kBodyNotChecked}) {
+        Finding::Code::kBodyNotChecked, Finding::Code::kLost}) {
     EXPECT_NE(manual.find(".Ql " + std::string(to_string(code))), std::string::npos) << to_string(code);
   }
 }

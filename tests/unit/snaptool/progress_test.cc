@@ -34,6 +34,7 @@ TEST(ProgressLine, SaysHowMuchHowFastAndHowLong) {
 }
 
 TEST(ProgressLine, LeavesOutWhatIsNotKnown) {
+  EXPECT_EQ(progress_line(kMiB, 0, seconds(2)), "1 MiB, 512 KiB/s");
   EXPECT_EQ(progress_line(0, kMiB, seconds(2)), "0 bytes of 1 MiB");
   EXPECT_EQ(progress_line(kMiB, kMiB, seconds(0)), "1 MiB of 1 MiB");
   EXPECT_EQ(progress_line(kMiB, kMiB, seconds(1)), "1 MiB of 1 MiB, 1 MiB/s");

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <string>
+
+#include "base/stream.h"
+#include "commands/commands.h"
+#include "progress.h"
+#include "snapshot/snapshot_copy.h"
+#include "snapshot_file.h"
+
+namespace vmsnap::snaptool {
+namespace {
+
+struct RepackOptions {
+  std::string from;
+  std::string to;
+  std::string encoding;  // empty: what the rest of the command line asks for
+  std::string compression = "none";
+  unsigned threads = 0;  // 0: as many as there are cores
+  bool json = false;
+
+  [[nodiscard]] bool to_stream() const { return to == "-"; }
+};
+
+Result<SnapshotWriteOptions> write_options(const RepackOptions& options) {
+  SnapshotWriteOptions write;
+  const bool compressed = options.compression == "lz4";
+  const bool extents =
+      options.encoding.empty() ? compressed || options.to_stream() : options.encoding == "extents";
+  if (compressed && !extents) {
+    return Error(ErrorKind::kUsage, "flat memory is never compressed; use --encoding extents");
+  }
+  if (options.to_stream() && !extents) {
+    return Error(ErrorKind::kUsage, "flat memory cannot be written to a stream; use --encoding extents");
+  }
+  if (options.to_stream() && options.json) {
+    return Error(ErrorKind::kUsage, "the snapshot itself goes to standard output, so --json cannot");
+  }
+  write.encoding = extents ? RamEncoding::kExtents : RamEncoding::kFlat;
+  write.codec = compressed ? Codec::kLz4 : Codec::kNone;
+  return write;
+}
+
+/// What comes from standard input, as a file that can be read at random: itself, when it is one, else what
+/// comes is put into a file without a name first.
+Result<File> open_standard_input(const PassOptions& pass) {
+  const std::string name = "standard input";
+  UniqueFd input(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0));
+  struct stat status {};
+  if (!input || ::fstat(input.get(), &status) != 0) {
+    return io_error("cannot be read", errno).in_file(name);
+  }
+  if (S_ISREG(status.st_mode)) return File::adopt(std::move(input), name);
+  if (::isatty(input.get()) == 1) {
+    return Error(ErrorKind::kUsage, "standard input is a terminal; a snapshot comes from a pipe or a file");
+  }
+  const char* folder = std::getenv("TMPDIR");
+  if (folder == nullptr || *folder == '\0') folder = "/var/tmp";
+  UniqueFd spool(::open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR));
+  if (!spool) {
+    return io_error("cannot create a file in this directory for what comes from standard input", errno)
+        .in_file(folder);
+  }
+  File file = File::adopt(std::move(spool), name);
+  StreamSource source(std::move(input), name);
+  FileSink sink(file);
+  ByteVector piece(1u << 20);
+  while (true) {
+    VMSNAP_RETURN_IF_ERROR(check_cancelled(pass));
+    VMSNAP_ASSIGN_OR_RETURN(const std::size_t size, source.read_up_to(piece));
+    const ByteView bytes = ByteView(piece).first(size);
+    VMSNAP_RETURN_IF_ERROR(is_all_zero(bytes) ? sink.skip(size) : sink.write(bytes));
+    if (size < piece.size()) break;
+  }
+  VMSNAP_RETURN_IF_ERROR(file.truncate(sink.position()));
+  return file;
+}
+
+Result<SnapshotReader> open_input(const std::string& path, const PassOptions& pass) {
+  SnapshotReadOptions options;
+  options.allow_unknown_critical = true;
+  options.allow_recovered = true;
+  if (path == "-") {
+    VMSNAP_ASSIGN_OR_RETURN(File file, open_standard_input(pass));
+    return SnapshotReader::open(std::move(file), options);
+  }
+  VMSNAP_RETURN_IF_ERROR(check_path(path));
+  return SnapshotReader::open(path, options);
+}
+
+/// Both ends of the work, with the name of the file that is at fault in any error.
+Result<CopyReport> repack(const RepackOptions& options, Output& output) {
+  VMSNAP_ASSIGN_OR_RETURN(SnapshotWriteOptions write, write_options(options));
+  if (options.to_stream() && ::isatty(STDOUT_FILENO) == 1) {
+    return Error(ErrorKind::kUsage, "standard output is a terminal; send the snapshot to a pipe or a file");
+  }
+  const std::atomic<bool>* cancelled =
+      output.watcher().catch_interrupt ? output.watcher().catch_interrupt() : nullptr;
+  VMSNAP_ASSIGN_OR_RETURN(const SnapshotReader from, open_input(options.from, {1, {}, cancelled}));
+  Progress progress(output, "repacking", memory_size(from));
+  write.pass = progress.pass();
+  if (options.threads != 0) write.pass.threads = options.threads;
+  if (!options.to_stream()) return copy_snapshot(from, options.to, write);
+  UniqueFd fd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
+  if (!fd) return io_error("cannot be written", errno).in_file("standard output");
+  StreamSink sink(std::move(fd), "standard output",
+                  [cancelled] { return cancelled != nullptr && cancelled->load(); });
+  return copy_snapshot(from, sink, write);
+}
+
+void print_json(const RepackOptions& options, const CopyReport& report, Output& output) {
+  output.print_json({{"file", options.from},
+                     {"repacked", options.to},
+                     {"uuid", vmsnap::to_string(report.written.uuid)},
+                     {"root", vmsnap::to_string(report.written.root)},
+                     {"file_size", wide(report.written.file_size)},
+                     {"chunk_count", report.written.chunk_count},
+                     {"memory_size", wide(report.written.ram_bytes)},
+                     {"memory_data", wide(report.written.ram_data_bytes)},
+                     {"memory_stored", wide(report.written.ram_stored_bytes)},
+                     {"left_out", report.left_out}});
+}
+
+ExitCode run(const RepackOptions& options, Output& output) {
+  const Result<CopyReport> report = repack(options, output);
+  if (!report) {
+    Error error = report.error();
+    // Of a wrong command line, which is not about the file, the sentence is all there is.
+    const bool is_usage = error.kind() == ErrorKind::kUsage;
+    if (!is_usage) error.in_file(options.from);
+    return fail(error, options.json && !is_usage, output);
+  }
+  const ExitCode status = report->left_out.empty() ? kExitOk : kExitFindings;
+  if (options.json) {
+    print_json(options, *report, output);
+    return status;
+  }
+  for (const std::string& what : report->left_out) {
+    output.complain(fmt::format("{}: left out {}", options.from, what));
+  }
+  if (options.to_stream()) return status;
+  const SnapshotSummary& written = report->written;
+  output.print(fmt::format("{}: wrote {} in {}: {} of memory, of which {} are not zero, in {}\n",
+                           printable(options.to), count_of(written.chunk_count, "chunk"),
+                           count_of(written.file_size, "byte"), human_size(written.ram_bytes),
+                           human_size(written.ram_data_bytes), human_size(written.ram_stored_bytes)));
+  return status;
+}
+
+}  // namespace
+
+void add_repack_command(CLI::App& app, Action& action) {
+  auto options = std::make_shared<RepackOptions>();
+  CLI::App* command = app.add_subcommand(
+      "repack", "Write a snapshot anew, with guest memory in another encoding and everything else as it is");
+  command->add_option("IN", options->from, "The snapshot; - is standard input")->required()->type_name("");
+  command
+      ->add_option("OUT", options->to,
+                   "The file to write; one of that name is replaced when the new one is complete; - is "
+                   "standard output")
+      ->required()
+      ->type_name("");
+  command
+      ->add_option("--encoding", options->encoding,
+                   "Layout of memory: flat (a restore maps it at once) or extents (front to back, smaller); "
+                   "extents with --compress lz4 and for streams, else flat")
+      ->check(CLI::IsMember({"flat", "extents"}))
+      ->type_name("ENCODING");
+  command->add_option("--compress", options->compression, "Compression of memory: none or lz4")
+      ->check(CLI::IsMember({"none", "lz4"}))
+      ->type_name("CODEC")
+      ->capture_default_str();
+  command->add_option("--threads", options->threads, "How many threads work; the number of cores when absent")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N");
+  command->add_flag("--json", options->json, "Print JSON, for programs");
+  command->callback(
+      [&action, options] { action = [options](Output& output) { return run(*options, output); }; });
+}
+
+}  // namespace vmsnap::snaptool
