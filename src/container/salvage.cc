@@ -22,24 +22,43 @@ std::optional<ChunkRecord> chunk_at(ByteView bytes, std::uint64_t seed, std::uin
   return ChunkRecord{*header, offset, *end};
 }
 
-/// The first chunk at or after `offset`, a multiple of kChunkAlignment.
-Result<std::optional<ChunkRecord>> next_chunk(const File& file, std::uint64_t file_size, std::uint64_t seed,
-                                              std::uint64_t offset) {
-  ByteVector piece;
-  while (offset < file_size && file_size - offset >= kChunkHeaderSize) {
-    VMSNAP_ASSIGN_OR_RETURN(const auto data, file.next_data(offset, file_size));
-    if (!data) return std::optional<ChunkRecord>();
-    offset = std::max(offset, data->begin / kChunkAlignment * kChunkAlignment);
-    const std::uint64_t left = (file_size - offset) / kChunkAlignment * kChunkAlignment;
-    piece.resize(std::min(left, kPieceSize));
-    VMSNAP_RETURN_IF_ERROR(file.read_at(offset, piece));
-    for (std::size_t at = 0; at < piece.size(); at += kChunkAlignment) {
-      if (auto chunk = chunk_at(ByteView(piece).subspan(at), seed, offset + at)) return chunk;
+/// Looks for chunk headers with rising offsets. Remembers where the data is that it looks through, since to
+/// ask for it can take as long as there is data.
+class HeaderSearch {
+ public:
+  HeaderSearch(const File& file, std::uint64_t file_size, std::uint64_t seed)
+      : file_(file), file_size_(file_size), seed_(seed) {}
+
+  /// The first chunk at or after `offset`, a multiple of kChunkAlignment.
+  Result<std::optional<ChunkRecord>> next(std::uint64_t offset) {
+    ByteVector piece;
+    while (offset < file_size_ && file_size_ - offset >= kChunkHeaderSize) {
+      if (offset >= data_.end) {
+        VMSNAP_ASSIGN_OR_RETURN(const auto data, file_.next_data(offset, file_size_));
+        if (!data) return std::optional<ChunkRecord>();
+        data_ = *data;
+      }
+      offset = std::max(offset, data_.begin / kChunkAlignment * kChunkAlignment);
+      // A header that begins with data may end in a hole.
+      const std::uint64_t end = std::min(file_size_, data_.end + kChunkAlignment - 1);
+      const std::uint64_t size = (end - offset) / kChunkAlignment * kChunkAlignment;
+      if (size == 0) return std::optional<ChunkRecord>();
+      piece.resize(std::min(size, kPieceSize));
+      VMSNAP_RETURN_IF_ERROR(file_.read_at(offset, piece));
+      for (std::size_t at = 0; at < piece.size(); at += kChunkAlignment) {
+        if (auto chunk = chunk_at(ByteView(piece).subspan(at), seed_, offset + at)) return chunk;
+      }
+      offset += piece.size();
     }
-    offset += piece.size();
+    return std::optional<ChunkRecord>();
   }
-  return std::optional<ChunkRecord>();
-}
+
+ private:
+  const File& file_;
+  std::uint64_t file_size_;
+  std::uint64_t seed_;
+  FileRange data_;
+};
 
 }  // namespace
 
@@ -47,10 +66,10 @@ Result<std::vector<ChunkRecord>> find_chunks(const File& file, std::uint64_t fil
                                              const FileHeader& header) {
   static_assert(kChunkAlignment == kChunkHeaderSize);
   std::vector<ChunkRecord> chunks;
-  const std::uint64_t seed = header.hash_seed();
+  HeaderSearch search(file, file_size, header.hash_seed());
   std::uint64_t offset = header.encoded_size();
   while (true) {
-    VMSNAP_ASSIGN_OR_RETURN(const auto chunk, next_chunk(file, file_size, seed, offset));
+    VMSNAP_ASSIGN_OR_RETURN(const auto chunk, search.next(offset));
     if (!chunk) return chunks;
     offset = chunk->end;
     const bool rises = chunks.empty() || chunk->header.sequence > chunks.back().header.sequence;

@@ -87,7 +87,7 @@ std::optional<std::uint64_t> SegmentRemains::leaf(std::uint64_t index) const {
   return batch->extents.meta().leaves[index - batch->extents.meta().first_extent];
 }
 
-Result<bool> SegmentRemains::is_hole(std::uint64_t index) const {
+Result<bool> SegmentRemains::is_hole(std::uint64_t index, RemainsCursor& cursor) const {
   const std::uint64_t begin = extent_begin(index);
   const std::uint64_t end = extent_end(index);
   if (flat_ == nullptr) {
@@ -95,21 +95,27 @@ Result<bool> SegmentRemains::is_hole(std::uint64_t index) const {
     return piece.kind == PageRunKind::kZero && piece.size == end - begin;
   }
   VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t file_size, file_->size());
+  const std::uint64_t from = flat_->body_offset() + begin;
+  const std::uint64_t to = flat_->body_offset() + end;
   // What was cut off is no hole.
-  if (flat_->body_offset() + end > file_size) return false;
-  VMSNAP_ASSIGN_OR_RETURN(const auto data,
-                          file_->next_data(flat_->body_offset() + begin, flat_->body_offset() + end));
-  return !data;
+  if (to > file_size) return false;
+  if (from < cursor.asked_from || from >= cursor.data.end) {
+    VMSNAP_ASSIGN_OR_RETURN(const auto data, file_->next_data(from, file_size));
+    cursor.asked_from = from;
+    cursor.data = data.value_or(FileRange{file_size, file_size});
+  }
+  return to <= cursor.data.begin;
 }
 
-Result<std::optional<std::string>> SegmentRemains::read(std::uint64_t index, ByteVector& out) const {
+Result<std::optional<std::string>> SegmentRemains::read(std::uint64_t index, ByteVector& out,
+                                                        RemainsCursor& cursor) const {
   using Lost = std::optional<std::string>;
   out.clear();
   const std::uint64_t begin = extent_begin(index);
   const std::uint64_t size = extent_end(index) - begin;
   const auto expected = leaf(index);
   if (!expected) return Lost(why_missing_.empty() ? "no chunk with it was found" : why_missing_);
-  VMSNAP_ASSIGN_OR_RETURN(const bool hole, is_hole(index));
+  VMSNAP_ASSIGN_OR_RETURN(const bool hole, is_hole(index, cursor));
   if (hole) {
     const bool whole = size == std::uint64_t{1} << extent_shift_;
     if ((whole ? zero_leaf_ : zero_hash(size)) == *expected) return Lost();

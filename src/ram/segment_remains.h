@@ -17,6 +17,13 @@
 
 namespace vmsnap {
 
+/// Where the data of a flat body is: [asked_from, data.begin) of the file is a hole, [data.begin, data.end)
+/// is not. To ask for it can take as long as there is data.
+struct RemainsCursor {
+  std::uint64_t asked_from = 0;
+  FileRange data;
+};
+
 /// The extents of a segment that can still be told to be what was saved. Const member functions are
 /// thread-safe.
 class SegmentRemains {
@@ -40,7 +47,9 @@ class SegmentRemains {
 
   /// Fills `out` with an extent and verifies it. Of an extent of zeros that the file holds no bytes for,
   /// `out` stays empty. Returns why the extent is lost, or nothing when it is not. Errors: Io.
-  [[nodiscard]] Result<std::optional<std::string>> read(std::uint64_t index, ByteVector& out) const;
+  /// `cursor` is what a thread keeps from one call to the next.
+  [[nodiscard]] Result<std::optional<std::string>> read(std::uint64_t index, ByteVector& out,
+                                                        RemainsCursor& cursor) const;
 
  private:
   struct Batch {
@@ -59,7 +68,7 @@ class SegmentRemains {
   [[nodiscard]] const Batch* batch_at(std::uint64_t at) const;
   /// The leaf of an extent, if it is known.
   [[nodiscard]] std::optional<std::uint64_t> leaf(std::uint64_t index) const;
-  [[nodiscard]] Result<bool> is_hole(std::uint64_t index) const;
+  [[nodiscard]] Result<bool> is_hole(std::uint64_t index, RemainsCursor& cursor) const;
   /// Errors: Io; Truncated, Corrupt (the bytes are not there): their sentence is the reason.
   [[nodiscard]] Result<void> read_bytes(std::uint64_t begin, MutableByteView out) const;
   [[nodiscard]] Result<void> read_data(const Batch& batch, std::uint64_t data_offset,

@@ -34,13 +34,17 @@ bool has_identifier(ByteView state, FourCc type) {
 
 /// Verifies every extent.
 Result<LostExtents> find_lost_extents(const SegmentRemains& segment, const PassOptions& pass) {
+  struct Worker {
+    ByteVector buffer;
+    RemainsCursor cursor;
+  };
   LostExtents lost;
   std::mutex mutex;
   const std::uint64_t grain = std::max<std::uint64_t>(1, kBytesAtOnce >> segment.extent_shift());
-  const auto look = [&](std::uint64_t first, std::uint64_t last, ByteVector& buffer) -> Result<void> {
+  const auto look = [&](std::uint64_t first, std::uint64_t last, Worker& worker) -> Result<void> {
     VMSNAP_RETURN_IF_ERROR(check_cancelled(pass));
     for (std::uint64_t i = first; i < last; ++i) {
-      VMSNAP_ASSIGN_OR_RETURN(auto reason, segment.read(i, buffer));
+      VMSNAP_ASSIGN_OR_RETURN(auto reason, segment.read(i, worker.buffer, worker.cursor));
       if (!reason) continue;
       const std::lock_guard lock(mutex);
       lost.emplace(i, std::move(*reason));
@@ -49,8 +53,8 @@ Result<LostExtents> find_lost_extents(const SegmentRemains& segment, const PassO
     return {};
   };
   VMSNAP_RETURN_IF_ERROR(parallel_for(segment.extent_count(), grain, pass.threads, [&] {
-    return [&look, buffer = std::make_shared<ByteVector>()](std::uint64_t first, std::uint64_t last) {
-      return look(first, last, *buffer);
+    return [&look, worker = std::make_shared<Worker>()](std::uint64_t first, std::uint64_t last) {
+      return look(first, last, *worker);
     };
   }));
   return lost;
@@ -85,10 +89,10 @@ class RemainsSource final : public ExtentSource {
 
  private:
   /// Leaves `out` empty when all of the extent is zero.
-  Result<void> read(std::uint64_t index, ByteVector& out) const {
+  Result<void> read(std::uint64_t index, ByteVector& out) {
     out.clear();
     if (lost_.count(index) != 0) return {};
-    VMSNAP_ASSIGN_OR_RETURN(const auto reason, segment_.read(index, out));
+    VMSNAP_ASSIGN_OR_RETURN(const auto reason, segment_.read(index, out, cursor_));
     if (!reason) return {};
     return Error(ErrorKind::kCorrupt,
                  "the file changed while it was read; try again when nobody writes to it");
@@ -104,6 +108,7 @@ class RemainsSource final : public ExtentSource {
 
   const SegmentRemains& segment_;
   const LostExtents& lost_;
+  RemainsCursor cursor_;
   ByteVector other_;
   std::uint64_t zero_size_ = 0;
   std::uint64_t zero_leaf_ = 0;
