@@ -102,7 +102,6 @@ Kinds kinds_of(const ExtentBatch& batch, std::uint64_t begin, std::uint64_t end)
 }  // namespace
 
 Result<void> SegmentFiller::map() {
-  if (memory_) return {};
   auto memory = Mapping::anonymous(size_);
   if (!memory) {
     return Error(ErrorKind::kLimitExceeded,
@@ -117,17 +116,21 @@ Result<void> SegmentFiller::map() {
 
 Result<void> SegmentFiller::begin(const ChunkRecord& chunk, ByteView meta) {
   chunk_ = &chunk;
+  std::uint8_t extent_shift = 0;
   if (chunk.header.type == kChunkFlatRam) {
     VMSNAP_ASSIGN_OR_RETURN(flat_, decode_flat_ram(chunk, meta));
-    extent_shift_ = flat_->extent_shift;
+    extent_shift = flat_->extent_shift;
     next_extent_ = 0;
   } else {
     VMSNAP_ASSIGN_OR_RETURN(ExtentBatch batch, ExtentBatch::decode(chunk, meta, size_));
-    extent_shift_ = batch.meta().extent_shift;
+    extent_shift = batch.meta().extent_shift;
     VMSNAP_RETURN_IF_ERROR(batches_.add(chunk, std::move(batch)));
     batch_is_read_ = false;
   }
+  // Other threads are at work on the chunks before, so what they use is set once, with the first chunk; that
+  // the others have extents of the same size is checked.
   if (memory_) return {};
+  extent_shift_ = extent_shift;
   zero_leaf_ = zero_hash(std::uint64_t{1} << extent_shift_);
   return map();
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <memory>
 #include <optional>
 
@@ -23,6 +24,11 @@ constexpr std::uint64_t kMaxStateBytes = 1u << 30;
 Result<FileHeader> read_header(StreamSource& source) {
   ByteVector bytes(kFileHeaderFixedSize);
   VMSNAP_ASSIGN_OR_RETURN(std::size_t got, source.read_up_to(bytes));
+  if (got == 0) {
+    return Error(ErrorKind::kTruncated,
+                 "nothing comes from the stream: its sender failed, or has no snapshot")
+        .at_offset(0);
+  }
   VMSNAP_ASSIGN_OR_RETURN(const std::uint32_t size, file_header_size(ByteView(bytes).first(got)));
   bytes.resize(size);
   VMSNAP_ASSIGN_OR_RETURN(got, source.read_up_to(MutableByteView(bytes).subspan(kFileHeaderFixedSize)));
@@ -47,9 +53,6 @@ class StreamReader {
   Result<void> begin() {
     VMSNAP_ASSIGN_OR_RETURN(header_, read_header(source_));
     rules_.emplace(header_);
-    // Whole, so that records stay where they are: segments refer to those of their chunks. What is never
-    // filled in costs address space only.
-    chunks_.reserve(kMaxChunkCount);
     return {};
   }
 
@@ -63,9 +66,10 @@ class StreamReader {
         VMSNAP_RETURN_IF_ERROR(skip_zeros(chunks_.back().end, chunks_.back()));
         continue;
       }
-      auto taken = take_chunk();
-      if (!taken) {
-        if (!chunks_.empty()) taken.error().in_chunk(chunks_.back().name());
+      const std::size_t before = chunks_.size();
+      if (auto taken = take_chunk(); !taken) {
+        // A header that is not sound has no name.
+        if (chunks_.size() > before) taken.error().in_chunk(chunks_.back().name());
         return std::move(taken).error();
       }
     }
@@ -141,7 +145,7 @@ class StreamReader {
   Result<void> take_ram(const ChunkRecord& chunk, ByteView meta) {
     VMSNAP_RETURN_IF_ERROR(directory_.add_chunk(chunk));
     SegmentFiller& filler = *fillers_[chunk.header.instance];
-    VMSNAP_RETURN_IF_ERROR(filler.begin(chunk, meta));
+    VMSNAP_RETURN_IF_ERROR(filler.begin(ram_chunks_.emplace_back(chunk), meta));
     filling_ = &filler;
     return {};
   }
@@ -229,9 +233,10 @@ class StreamReader {
   FileHeader header_;
   std::optional<ChunkRules> rules_;
   SnapshotDirectory directory_;
-  std::vector<ChunkRecord> chunks_;
-  std::vector<Digest128> digests_;  // by sequence number
-  std::vector<ByteVector> states_;  // by instance
+  std::vector<ChunkRecord> chunks_;     // by sequence number
+  std::deque<ChunkRecord> ram_chunks_;  // those of them that fillers_ refer to
+  std::vector<Digest128> digests_;      // by sequence number
+  std::vector<ByteVector> states_;      // by instance
   std::uint64_t state_bytes_ = 0;
   std::vector<std::unique_ptr<SegmentFiller>> fillers_;  // by segment id
   SegmentFiller* filling_ = nullptr;                     // whose body is being read

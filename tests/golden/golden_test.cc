@@ -68,11 +68,13 @@ TEST(Golden, EveryFileIsReadOrRefusedAsItAlwaysWas) {
 }
 
 TEST(Golden, EveryFileIsJudgedInAStreamAsItIsInAFile) {
+  PassOptions pass;
+  pass.threads = 3;
   for (const Expectation& expectation : expectations()) {
     SCOPED_TRACE(expectation.file);
     std::ifstream file(kFolder / expectation.file, std::ios::binary);
     const std::string bytes(std::istreambuf_iterator<char>(file), {});
-    const auto stream = test::read_through_pipe(as_byte_view(bytes));
+    const auto stream = test::read_through_pipe(as_byte_view(bytes), pass);
     EXPECT_EQ(stream ? "ok" : to_string(stream.error().kind()), expectation.verdict)
         << (stream ? "" : stream.error().to_string());
   }

@@ -11,6 +11,8 @@
 #include <atomic>
 #include <thread>
 
+#include "format/digest.h"
+#include "ram/extent_ram.h"
 #include "random_memory.h"
 #include "raw_snapshot.h"
 #include "small_snapshot.h"
@@ -41,6 +43,21 @@ ByteVector write(const SnapshotContents& contents, const Layout& layout) {
   const auto written = write_snapshot(file, contents, types, options);
   EXPECT_TRUE(written) << written.error().to_string();
   return test::read_whole(file);
+}
+
+/// A machine of one segment and no devices.
+SnapshotContents one_segment(ByteView memory, bool private_anonymous) {
+  SnapshotContents contents;
+  contents.manifest.producer_name = "test";
+  contents.manifest.producer_version = "1";
+  contents.manifest.vcpu_count = 1;
+  contents.memory_map.segments.push_back({0, "ram", SegmentKind::kSystemMemory, memory.size()});
+  contents.memory_map.mappings.push_back({0, 0, Gpa(0), memory.size(), false});
+  RamSource source;
+  source.bytes = memory;
+  source.private_anonymous = private_anonymous;
+  contents.segments.push_back(source);
+  return contents;
 }
 
 std::string verdict(const Result<StreamedSnapshot>& result) {
@@ -149,6 +166,29 @@ TEST_P(Stream, EveryFlippedByteIsCorrupt) {
   EXPECT_TRUE(test::read_through_pipe(bytes));
 }
 
+TEST_P(Stream, NamesTheChunkThatIsDamagedAndNotTheOneBefore) {
+  const ByteVector bytes = write(test::SmallSnapshot({16u << 10, false}).contents(), GetParam());
+  const auto sound = SnapshotReader::open(test::memory_file(bytes));
+  ASSERT_TRUE(sound);
+  for (const ChunkRecord& chunk : sound->container().chunks()) {
+    ByteVector bad = bytes;
+    bad[chunk.offset + 20] ^= std::byte{1};
+    const auto nameless = test::read_through_pipe(bad);
+    ASSERT_FALSE(nameless);
+    EXPECT_EQ(nameless.error().chunk(), "");
+    EXPECT_EQ(nameless.error().offset(), chunk.offset);
+    bad = bytes;
+    bad[chunk.meta_offset() + 2] ^= std::byte{1};
+    const auto named = test::read_through_pipe(bad);
+    ASSERT_FALSE(named);
+    EXPECT_EQ(named.error().chunk(), chunk.name());
+    EXPECT_EQ(named.error().offset(), chunk.meta_offset());
+    const auto cut = test::read_through_pipe(ByteView(bytes).first(chunk.meta_offset() + 2));
+    ASSERT_FALSE(cut);
+    EXPECT_EQ(cut.error().chunk(), chunk.name());
+  }
+}
+
 TEST_P(Stream, ThatGoesOnAfterItsEndIsCorrupt) {
   ByteVector bytes = write(test::SmallSnapshot({16u << 10, false}).contents(), GetParam());
   bytes.push_back(std::byte{0});
@@ -163,14 +203,7 @@ TEST_P(Stream, OfASparseGuestCostsNoMemoryForItsZeros) {
   auto memory = Mapping::anonymous(kSize);
   ASSERT_TRUE(memory);
   memory->data()[100'000'000] = std::byte{1};
-  SnapshotContents contents;
-  contents.manifest.producer_name = "test";
-  contents.manifest.producer_version = "1";
-  contents.manifest.vcpu_count = 1;
-  contents.memory_map.segments.push_back({0, "ram", SegmentKind::kSystemMemory, kSize});
-  contents.memory_map.mappings.push_back({0, 0, Gpa(0), kSize, false});
-  contents.segments.push_back({memory->bytes(), true});
-  const ByteVector bytes = write(contents, GetParam());
+  const ByteVector bytes = write(one_segment(memory->bytes(), true), GetParam());
   const auto stream = test::read_through_pipe(bytes);
   ASSERT_TRUE(stream) << stream.error().to_string();
   const Mapping& got = stream->segments[0];
@@ -200,6 +233,7 @@ TEST(StreamReader, AnEmptyStreamIsTruncated) {
   const auto refused = test::read_through_pipe({});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind(), ErrorKind::kTruncated);
+  EXPECT_THAT(refused.error().message(), HasSubstr("nothing comes"));
 }
 
 TEST(StreamReader, WhatIsNoSnapshotIsSaidToBeNone) {
@@ -215,6 +249,32 @@ TEST(StreamReader, CanBeCancelled) {
   pass.cancelled = &cancelled;
   const auto refused = test::read_through_pipe(test::SmallSnapshot().bytes(), pass);
   EXPECT_EQ(verdict(refused), "invalid-state");
+}
+
+TEST(StreamReader, RefusesABatchWithOtherExtentsWhileThoseBeforeAreWorkedOn) {
+  ByteVector memory(8u << 20);
+  for (std::uint64_t i = 0; i < memory.size(); i += 8) store_le(MutableByteView(memory), i, i * i);
+  const ByteVector bytes =
+      write(one_segment(memory, false), {"extents", RamEncoding::kExtents, Codec::kNone});
+  test::RawSnapshot raw = test::RawSnapshot::parse(bytes);
+  const auto last = std::find_if(raw.chunks.rbegin(), raw.chunks.rend(), [](const test::RawChunk& chunk) {
+    return chunk.spec.type == kChunkExtentRam;
+  });
+  auto meta = decode_extent_ram(last->meta, memory.size(), last->body.size(), Codec::kNone);
+  ASSERT_TRUE(meta);
+  ASSERT_GT(meta->first_extent, 0u);
+  ASSERT_EQ(meta->first_extent % 2, 0u);
+  ++meta->extent_shift;
+  meta->first_extent /= 2;
+  meta->leaves.resize((meta->leaves.size() + 1) / 2);
+  last->meta = encode(*meta);
+  last->body_hash = leaves_hash(meta->leaves);
+  PassOptions pass;
+  pass.threads = 3;
+  const auto refused = test::read_through_pipe(raw.bytes(), pass);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kCorrupt);
+  EXPECT_THAT(refused.error().message(), HasSubstr("its extents have 2^19 bytes"));
 }
 
 TEST(StreamReader, RefusesMoreMemoryThanThereAreAddressesFor) {
