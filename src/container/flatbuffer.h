@@ -14,6 +14,12 @@
 
 namespace vmsnap {
 
+/// True when `bytes` say that they are a FlatBuffer of a chunk of that type. Nothing else of them is
+/// verified.
+[[nodiscard]] inline bool has_identifier(ByteView bytes, FourCc identifier) {
+  return bytes.size() >= 8 && load_le<std::uint32_t>(bytes, 4) == identifier.value();
+}
+
 /// The root table of `meta` after a bounded verification; borrowed from `meta`, which must be aligned as the
 /// heap aligns. Values (enums, lengths, text) are still the caller's to check. `Root` is a generated table.
 /// Errors: Corrupt; LimitExceeded (over 16 MiB).
@@ -22,7 +28,7 @@ template <typename Root>
   if (meta.size() > kMaxMetaSize) {
     return Error(ErrorKind::kLimitExceeded, "the meta is larger than the 16 MiB that the format allows");
   }
-  if (meta.size() < 12 || load_le<std::uint32_t>(meta, 4) != identifier.value()) {
+  if (meta.size() < 12 || !has_identifier(meta, identifier)) {
     return Error(ErrorKind::kCorrupt, "the meta is not a FlatBuffer of the chunk's type");
   }
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(meta.data());

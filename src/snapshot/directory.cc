@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "container/flatbuffer.h"
+
 namespace vmsnap {
 namespace {
 
@@ -16,10 +18,6 @@ Error locate(Error error, const ChunkRecord& chunk, std::uint64_t offset) {
 
 Error corrupt(const ChunkRecord& chunk, std::string message) {
   return locate(Error(ErrorKind::kCorrupt, std::move(message)), chunk, chunk.offset);
-}
-
-bool has_identifier(ByteView state, FourCc type) {
-  return state.size() >= 8 && load_le<std::uint32_t>(state, 4) == type.value();
 }
 
 }  // namespace

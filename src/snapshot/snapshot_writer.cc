@@ -7,6 +7,7 @@
 
 #include "base/atomic_file.h"
 #include "container/chunk_writer.h"
+#include "container/flatbuffer.h"
 #include "ram/extent_ram_writer.h"
 #include "ram/flat_ram_writer.h"
 #include "snapshot/encoding_rules.h"
@@ -17,10 +18,6 @@ namespace {
 
 Error usage(std::string message) {
   return {ErrorKind::kUsage, std::move(message)};
-}
-
-bool has_identifier(ByteView state, FourCc type) {
-  return state.size() >= 8 && load_le<std::uint32_t>(state, 4) == type.value();
 }
 
 /// The type of each device, in order of instance.
