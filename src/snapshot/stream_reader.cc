@@ -88,6 +88,7 @@ class StreamReader {
     result.manifest = directory_.manifest();
     result.memory_map = directory_.memory_map();
     result.device_states = std::move(states_);
+    result.losses.assign(directory_.losses().begin(), directory_.losses().end());
     result.size = source_.position();
     return result;
   }

@@ -12,6 +12,7 @@
 #include "base/stream.h"
 #include "format/file_header.h"
 #include "ram/pass_options.h"
+#include "snapshot/lost.h"
 #include "snapshot/manifest.h"
 
 namespace vmsnap {
@@ -24,6 +25,7 @@ struct StreamedSnapshot {
   MemoryMap memory_map;
   std::vector<ByteVector> device_states;  // by instance; their FlatBuffers are not verified against a schema
   std::vector<Mapping> segments;          // by segment id: private anonymous memory
+  std::vector<Loss> losses;               // what a snapshot that was recovered from a damaged one lacks
   std::uint64_t size = 0;                 // bytes of the stream
 };
 

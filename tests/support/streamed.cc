@@ -10,7 +10,7 @@
 
 namespace vmsnap::test {
 
-Result<StreamedSnapshot> read_through_pipe(ByteView bytes, const PassOptions& pass) {
+Result<StreamedSnapshot> read_through_pipe(ByteView bytes, const PassOptions& pass, bool allow_recovered) {
   int fds[2];
   if (::pipe2(fds, O_CLOEXEC) != 0) std::abort();
   std::optional<StreamSource> source(std::in_place, UniqueFd(fds[0]), "pipe");
@@ -19,7 +19,7 @@ Result<StreamedSnapshot> read_through_pipe(ByteView bytes, const PassOptions& pa
     // A reader that has seen enough goes away, which is its good right.
     [[maybe_unused]] const auto written = sink.write(bytes);
   });
-  auto result = read_snapshot_stream(*source, pass);
+  auto result = read_snapshot_stream(*source, pass, allow_recovered);
   source.reset();
   writer.join();
   return result;

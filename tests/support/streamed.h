@@ -9,6 +9,7 @@ namespace vmsnap::test {
 
 /// What read_snapshot_stream() makes of `bytes` when another thread writes them into a pipe, which it closes
 /// after them.
-[[nodiscard]] Result<StreamedSnapshot> read_through_pipe(ByteView bytes, const PassOptions& pass = {});
+[[nodiscard]] Result<StreamedSnapshot> read_through_pipe(ByteView bytes, const PassOptions& pass = {},
+                                                         bool allow_recovered = false);
 
 }  // namespace vmsnap::test

@@ -62,7 +62,7 @@ std::optional<T> find_word(const std::string& word, std::initializer_list<std::p
 }
 
 /// Reads all of standard input, and leaves nothing of it to the guest's console.
-Result<StreamedSnapshot> read_standard_input(const MemoryRequest& memory, bool allow_recovered) {
+Result<StreamedSnapshot> read_standard_input(const MemoryRequest& memory) {
   if (memory.engine.value_or(MemoryOrigin::kEager) != MemoryOrigin::kEager ||
       memory.verify.value_or(RamVerify::kFull) != RamVerify::kFull) {
     return Error(ErrorKind::kUsage,
@@ -81,7 +81,8 @@ Result<StreamedSnapshot> read_standard_input(const MemoryRequest& memory, bool a
   StreamSource source(std::move(input), kStandardInput);
   PassOptions pass;
   pass.threads = std::max(1u, std::thread::hardware_concurrency());
-  return read_snapshot_stream(source, pass, allow_recovered);
+  // restore_machine() decides about what is missing.
+  return read_snapshot_stream(source, pass, true);
 }
 
 Result<MachineEnd> restore(const RestoreOptions& options) {
@@ -99,7 +100,7 @@ Result<MachineEnd> restore(const RestoreOptions& options) {
   if (options.file == "-") {
     request.file = kStandardInput;
     // Before the session takes signals over: until the machine is there, they end the process as ever.
-    VMSNAP_ASSIGN_OR_RETURN(streamed, read_standard_input(request.memory, options.allow_recovered));
+    VMSNAP_ASSIGN_OR_RETURN(streamed, read_standard_input(request.memory));
   }
   VMSNAP_ASSIGN_OR_RETURN(std::unique_ptr<Session> session, Session::open());
   request.memory.on_error = [&session](const Error& error) { session->abandon(error); };
@@ -136,7 +137,7 @@ void add_restore_command(CLI::App& app, CommandAction& action) {
           "or all before the guest runs; default: lazy with --memory lazy, else full")
       ->check(CLI::IsMember({"none", "lazy", "full"}));
   command->add_flag("--allow-recovered", options->allow_recovered,
-                    "Restore what was recovered from a damaged file, without the parts that are missing");
+                    "Restore what was recovered from a damaged file although memory is missing");
   command->add_flag("--paused", options->paused, "Do not run until resumed over the control socket");
   command->add_option("--control", options->control, "Make the control socket here");
   command->callback([&action, options] { action = [options] { return finish(restore(*options)); }; });

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <functional>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "format/chunk_type.h"
@@ -72,6 +73,23 @@ Result<void> check_slots(const Manifest& manifest, const RestoreRequest& request
                  fmt::format("the snapshot has no slot {}; it has {}", name, known.empty() ? "none" : list));
   }
   return {};
+}
+
+/// What a file that was made from the remains of a damaged one lacks, against what the operator allows.
+Result<void> check_losses(std::span<const Loss> losses, const MemoryMap& map, bool allowed) {
+  for (const Loss& loss : losses) {
+    if (loss.kind == Loss::Kind::kMemory || loss.kind == Loss::Kind::kChunk) continue;
+    return Error(ErrorKind::kUnsupported,
+                 fmt::format("the snapshot was recovered from a damaged one and lacks a part of the machine "
+                             "itself, {}; the guest cannot go on without it: restore another snapshot of it",
+                             to_string(loss, map)));
+  }
+  if (losses.empty() || allowed) return {};
+  return Error(
+      ErrorKind::kUnsupported,
+      fmt::format("the snapshot was recovered from a damaged one and lacks {} of its parts, the first of "
+                  "them {}; snaptool check lists them all, and --allow-recovered restores it without them",
+                  losses.size(), to_string(losses.front(), map)));
 }
 
 /// Where the backend of a disk is on this host.
@@ -212,6 +230,7 @@ Result<std::unique_ptr<Machine>> put_together(const Parts& parts, GuestMemory me
 
 Result<std::unique_ptr<Machine>> build(const std::shared_ptr<SnapshotReader>& reader,
                                        const RestoreRequest& request, CharacterSink& console) {
+  VMSNAP_RETURN_IF_ERROR(check_losses(reader->losses(), reader->memory_map(), request.allow_recovered));
   const StateSource states = [&](std::uint32_t instance) { return reader->device_state(instance); };
   VMSNAP_ASSIGN_OR_RETURN(const Parts parts,
                           take_apart(reader->manifest(), reader->memory_map(), states, request));
@@ -229,6 +248,7 @@ Result<std::unique_ptr<Machine>> build(const std::shared_ptr<SnapshotReader>& re
 
 Result<std::unique_ptr<Machine>> build(StreamedSnapshot snapshot, const RestoreRequest& request,
                                        CharacterSink& console) {
+  VMSNAP_RETURN_IF_ERROR(check_losses(snapshot.losses, snapshot.memory_map, request.allow_recovered));
   const StateSource states = [&](std::uint32_t instance) -> Result<ByteVector> {
     return std::move(snapshot.device_states[instance]);
   };
@@ -247,7 +267,8 @@ Result<std::unique_ptr<Machine>> build(StreamedSnapshot snapshot, const RestoreR
 Result<std::unique_ptr<Machine>> restore_machine(const RestoreRequest& request, CharacterSink& console) {
   // Meta level proves everything but the contents of RAM, which are proved through the guest's own mapping.
   SnapshotReadOptions options;
-  options.allow_recovered = request.allow_recovered;
+  // check_losses() decides, and knows the option to name.
+  options.allow_recovered = true;
   VMSNAP_ASSIGN_OR_RETURN(SnapshotReader opened, SnapshotReader::open(request.file, options));
   // In one place for good: lazy memory goes on reading from it.
   auto machine = build(std::make_shared<SnapshotReader>(std::move(opened)), request, console);

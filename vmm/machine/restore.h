@@ -17,18 +17,21 @@ struct RestoreRequest {
   std::map<std::string, std::string> slots;  // name to path of host resources that have moved
   TimePolicy clock = TimePolicy::kFreeze;
   MemoryRequest memory;
-  bool allow_recovered = false;  // take a file that was recovered from a damaged one, without what it lacks
+  /// Take a file that was recovered from a damaged one although memory or chunks of unknown meaning are
+  /// missing. What lacks a device is refused all the same.
+  bool allow_recovered = false;
 };
 
 /// Builds a machine from a snapshot and puts its state back; the guest stays paused until start() and
 /// resume(). The file is never written. Errors: those of SnapshotReader::open() and restore_memory();
 /// Unsupported (a device type, version, feature or CPU that this build or host does not have, a disk of
-/// another size); Usage (a slot that the file does not have); Io.
+/// another size, something missing that `request` does not allow); Usage (a slot that the file does not
+/// have); Io.
 [[nodiscard]] Result<std::unique_ptr<Machine>> restore_machine(const RestoreRequest& request,
                                                                CharacterSink& console);
 
-/// The same from a snapshot that was read from a stream; `request.memory` means nothing to it, since the
-/// memory is there and verified. Errors: as above, without those of reading.
+/// The same from a snapshot that was read from a stream, recovered or not; `request.memory` means nothing to
+/// it, since the memory is there and verified. Errors: as above, without those of reading.
 [[nodiscard]] Result<std::unique_ptr<Machine>> restore_machine(StreamedSnapshot snapshot,
                                                                const RestoreRequest& request,
                                                                CharacterSink& console);

@@ -450,6 +450,122 @@ def stream_that_fails(machine):
         require('cancelled' in finished(ctl, status=1), 'the checkpoint was not cancelled')
 
 
+def hand_over_while_the_source_waits(machine):
+    """The source keeps its guest, paused, until the target has all of it: a target that fails costs nothing."""
+    source = machine.run('vmsnap.workload=count')
+    target = None
+    try:
+        source.wait_for_counts(8)
+        source.ctl('pause')
+
+        # This target has not all of what it needs: it ends, and the source's guest goes on.
+        ctl = source.start_ctl('checkpoint', '-')
+        with machine.restore('-', '--slot', 'disk0=/nonexistent', stdin=ctl.stdout) as wrong:
+            ctl.stdout.close()
+            finished(ctl)
+            require(wrong.wait_for_exit() == 2, f'a target without such a slot did not end:\n{wrong.tail()}')
+        require(source.ctl('status')['state'] == 'paused', 'the source does not wait')
+        source.ctl('resume')
+        source.wait_for_counts(8)
+
+        source.ctl('pause')
+        ctl = source.start_ctl('checkpoint', '-', '--compress', 'lz4')
+
+        def line_so_far():
+            source.wait_for_exit()
+            return source.line_so_far()
+
+        target = machine.restore('-', '--paused', line_so_far=line_so_far, stdin=ctl.stdout)
+        ctl.stdout.close()
+        finished(ctl)
+        require(target.wait_for_control('status')['state'] == 'paused', 'the target does not wait')
+        source.ctl('quit')
+        require(source.wait_for_exit() == 0, f'the source did not end well:\n{source.tail()}')
+        target.ctl('resume')
+        target.wait_for_counts(20)
+        require_unbroken(source.counts() + target.counts(), 1)
+        require_calm(source)
+        require_calm(target)
+        target.ctl('quit')
+        require(target.wait_for_exit() == 0, 'snapvmm did not end well after quit')
+    finally:
+        source.__exit__()
+        if target:
+            target.__exit__()
+
+
+def hand_over_a_disk_through_a_file(machine):
+    """With a disk the source has to end first: it waits, paused, until the file has been checked."""
+    disk = machine.disk()
+    arrived = machine.path('arrived.vmsnap')
+    with machine.run('vmsnap.workload=count', disk=disk) as source:
+        source.wait_for_counts(8)
+        source.ctl('pause')
+        ctl = source.start_ctl('checkpoint', '-')
+        with machine.restore('-', '--paused', stdin=ctl.stdout) as early:
+            ctl.stdout.close()
+            finished(ctl)
+            require(early.wait_for_exit() == 1 and 'disk0' in early.errors(), f'two have the disk:\n{early.tail()}')
+        with open(arrived, 'wb', opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            finished(source.start_ctl('checkpoint', '-', stdout=file))
+        machine.tool('check', '--level', 'full', arrived)
+        source.ctl('quit')
+        require(source.wait_for_exit() == 0, f'the source did not end well:\n{source.tail()}')
+        before, line = source.counts(), source.line_so_far()
+    with machine.restore(arrived, line_so_far=line) as target:
+        target.wait_for_counts(20)
+        require_calm(target)
+        require_unbroken(before + target.counts(), 1)
+        target.ctl('quit')
+        require(target.wait_for_exit() == 0, 'snapvmm did not end well after quit')
+        last = target.counts()[-1].number
+    require_records(disk, at_least=last)
+
+
+def restore_what_was_recovered(machine):
+    """Without its end, and without memory that was zero anyway, a guest goes on, but only if the operator says so."""
+    snapshot, last, line = suspended(machine, memory='128M')
+    chunks = json.loads(machine.tool('ls', '--json', snapshot))['chunks']
+    with open(snapshot, 'rb') as file:
+        whole = file.read()
+
+    def rescued(data):
+        damaged, rescued_file = machine.path('damaged.vmsnap'), machine.path('rescued.vmsnap')
+        with open(damaged, 'wb') as file:
+            file.write(data)
+        machine.tool('recover', damaged, rescued_file, expect=3)
+        machine.tool('check', '--level', 'full', rescued_file, expect=3)
+        return rescued_file
+
+    memory = next(chunk for chunk in chunks if chunk['type'] == 'RAMF')
+    begin, size, extent = int(memory['body_offset']), int(memory['body_size']), 256 << 10
+    zero = next(at for at in range(begin, begin + size, extent) if not whole[at:at + extent].strip(b'\0'))
+    end = next(int(chunk['offset']) for chunk in chunks if chunk['type'] == 'END ')
+    damaged = bytearray(whole[:end])
+    damaged[zero] = 1
+    file = rescued(bytes(damaged))
+    with machine.restore(file) as vm:
+        require(vm.wait_for_exit() == 5, f'what was recovered was not refused:\n{vm.tail()}')
+        require('--allow-recovered' in vm.errors() and not vm.counts(), f'the option is not named:\n{vm.tail()}')
+    with machine.restore(file, '--allow-recovered', line_so_far=line) as vm:
+        vm.wait_for_counts(20)
+        require_calm(vm)
+        require_unbroken(vm.counts(), last + 1)
+        following = machine.path('following.vmsnap')
+        vm.ctl('suspend', following)
+        require(vm.wait_for_exit() == 0, f'suspend failed:\n{vm.tail()}')
+    # What the guest is saved to lacks nothing.
+    check_whole(machine, following)
+
+    uart = next(chunk for chunk in chunks if chunk['type'] == 'UART')
+    damaged = bytearray(whole)
+    damaged[int(uart['offset']) + 64 + int(uart['meta_size']) - 1] ^= 1
+    file = rescued(bytes(damaged))
+    with machine.restore(file, '--allow-recovered') as vm:
+        require(vm.wait_for_exit() == 5, f'a machine without its console was not refused:\n{vm.tail()}')
+        require('isa0/uart@3f8' in vm.errors() and not vm.counts(), f'the device is not named:\n{vm.tail()}')
+
+
 SCENARIOS = {
     'boots on one CPU': lambda m: boot(m, cpus=1),
     'boots on two CPUs': lambda m: boot(m, cpus=2),
@@ -472,6 +588,9 @@ SCENARIOS = {
     'goes through a pipe into another snapvmm': lambda m: hand_over_through_a_pipe(m, cpus=1),
     'goes through a pipe into another snapvmm on two CPUs': lambda m: hand_over_through_a_pipe(m, cpus=2),
     'goes on after a stream that fails': stream_that_fails,
+    'waits until the other snapvmm has all of it': hand_over_while_the_source_waits,
+    'waits until the file with all of it is checked': hand_over_a_disk_through_a_file,
+    'goes on after it was recovered from a damaged file': restore_what_was_recovered,
     'refuses what is not whole': refuses_what_is_not_whole,
     'keeps the old file or the new one when killed during saves': survives_kills_during_saves,
 }
