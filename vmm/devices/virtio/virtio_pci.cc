@@ -265,7 +265,8 @@ void VirtioPci::write_queue_register(std::uint64_t offset, std::uint32_t value) 
   if (queue_select_ >= queues_.size() || queues_[queue_select_].enabled()) return;
   Virtqueue& queue = queues_[queue_select_];
   if (offset == kQueueSize) {
-    const bool allowed = std::has_single_bit(value) && value <= queue.max_size();
+    const bool allowed =
+        (queue.packed() ? value != 0 : std::has_single_bit(value)) && value <= queue.max_size();
     if (allowed) queue.set_size(static_cast<std::uint16_t>(value));
   } else if (value == 1 && !queue.enable()) {
     needs_reset();
@@ -308,7 +309,7 @@ void VirtioPci::write_status(std::uint8_t value) {
     const bool acceptable =
         (driver_features_ & ~device_features_) == 0 && (driver_features_ & kVersion1) != 0;
     if ((added & kFeaturesOk) != 0 && !acceptable) added &= static_cast<std::uint8_t>(~kFeaturesOk);
-    if ((added & kFeaturesOk) != 0) apply_features_to_queues(driver_features_);
+    if ((added & kFeaturesOk) != 0 && !apply_features_to_queues()) status_ |= kNeedsReset;
     // A driver that goes on without FEATURES_OK does not get a running device.
     if (((status_ | added) & kFeaturesOk) == 0) added &= static_cast<std::uint8_t>(~kDriverOk);
     status_ |= added;
@@ -318,10 +319,16 @@ void VirtioPci::write_status(std::uint8_t value) {
   for (std::size_t i = 0; i < queues_.size(); ++i) model_.queue_notified(static_cast<std::uint16_t>(i));
 }
 
-void VirtioPci::apply_features_to_queues(std::uint64_t features) {
-  for (Virtqueue& queue : queues_) {
-    queue.set_features((features & kIndirectDesc) != 0, (features & kEventIdx) != 0);
-  }
+Virtqueue::Features VirtioPci::queue_features(std::uint64_t features) {
+  return {.indirect = (features & kIndirectDesc) != 0,
+          .event_index = (features & kEventIdx) != 0,
+          .packed = (features & kRingPacked) != 0};
+}
+
+bool VirtioPci::apply_features_to_queues() {
+  bool fit = true;
+  for (Virtqueue& queue : queues_) fit = queue.set_features(queue_features(driver_features_)) && fit;
+  return fit;
 }
 
 void VirtioPci::reset() {

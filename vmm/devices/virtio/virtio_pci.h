@@ -134,7 +134,9 @@ class VirtioPci final : public PciConfigHandler {
   void write_queue_address(std::uint64_t offset, ByteView data);
   void write_status(std::uint8_t value);
   void reset();
-  void apply_features_to_queues(std::uint64_t features);
+  [[nodiscard]] static Virtqueue::Features queue_features(std::uint64_t features);
+  /// What the driver accepted; false when a queue that it enabled before does not fit that.
+  [[nodiscard]] bool apply_features_to_queues();
   /// The window of the VIRTIO_PCI_CAP_PCI_CFG capability, when [offset, offset + size) touches its data and
   /// the guest has pointed it at something.
   struct Window {

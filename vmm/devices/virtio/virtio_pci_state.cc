@@ -157,8 +157,8 @@ void VirtioPci::assign(Restored state) {
   device_feature_select_ = state.device_feature_select;
   driver_feature_select_ = state.driver_feature_select;
   queue_select_ = state.queue_select;
-  for (std::size_t i = 0; i < queues_.size(); ++i) queues_[i].assign(state.queues[i]);
-  apply_features_to_queues((state.status & kFeaturesOk) != 0 ? driver_features_ : 0);
+  const auto features = queue_features((state.status & kFeaturesOk) != 0 ? driver_features_ : 0);
+  for (std::size_t i = 0; i < queues_.size(); ++i) queues_[i].assign(state.queues[i], features);
 
   const std::lock_guard inner(interrupt_mutex_);
   status_ = state.status;

@@ -24,6 +24,7 @@ inline constexpr std::uint8_t kStatusBits = 0xcf;
 inline constexpr std::uint64_t kIndirectDesc = std::uint64_t{1} << 28;
 inline constexpr std::uint64_t kEventIdx = std::uint64_t{1} << 29;
 inline constexpr std::uint64_t kVersion1 = std::uint64_t{1} << 32;
+inline constexpr std::uint64_t kRingPacked = std::uint64_t{1} << 34;
 
 // ISR status.
 inline constexpr std::uint8_t kIsrQueue = 0x01;

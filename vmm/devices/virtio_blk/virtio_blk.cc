@@ -167,7 +167,7 @@ Result<void> VirtioBlk::serve(const Virtqueue::Chain& chain) {
   Virtqueue& queue = transport_.queue(0);
   // A chain holds at most 4 GiB: only the length of the very largest cannot be told exactly.
   const auto written = static_cast<std::uint32_t>(std::min<std::uint64_t>(outcome.written + 1, 0xffff'ffff));
-  VMSNAP_RETURN_IF_ERROR(queue.push_used(memory_, chain.head, written));
+  VMSNAP_RETURN_IF_ERROR(queue.push_used(memory_, chain, written));
   VMSNAP_ASSIGN_OR_RETURN(const bool notify, queue.take_notification(memory_));
   if (notify) transport_.interrupt_queue(0);
   return {};

@@ -20,6 +20,15 @@ constexpr std::uint64_t kTable = 0x20000;
 class VirtqueueTest : public ::testing::Test {
  protected:
   VirtqueueTest() { ring.attach(queue); }
+  void use(const Virtqueue::Features& wanted) {
+    features = wanted;
+    ASSERT_TRUE(queue.set_features(features));
+  }
+  static Virtqueue::Chain chain_at(std::uint16_t head) {
+    Virtqueue::Chain chain;
+    chain.id = head;
+    return chain;
+  }
   Virtqueue::Chain pop() {
     auto chain = queue.pop(memory);
     EXPECT_TRUE(chain) << chain.error().to_string();
@@ -35,6 +44,7 @@ class VirtqueueTest : public ::testing::Test {
 
   GuestMemory memory = test_memory();
   Virtqueue queue{kSize};
+  Virtqueue::Features features;
   Ring ring{memory, kSize};
 };
 
@@ -50,7 +60,7 @@ TEST_F(VirtqueueTest, TakesAChainInItsOrder) {
   ring.descriptor(7, kBuffer + 0x200, 1, kWrite);
   ring.publish(3);
   const Virtqueue::Chain chain = pop();
-  EXPECT_EQ(chain.head, 3);
+  EXPECT_EQ(chain.id, 3);
   ASSERT_EQ(chain.readable.size(), 1U);
   ASSERT_EQ(chain.writable.size(), 2U);
   EXPECT_EQ(chain.readable[0].data(), memory.find(Gpa(kBuffer), 16)->data());
@@ -60,7 +70,7 @@ TEST_F(VirtqueueTest, TakesAChainInItsOrder) {
 }
 
 TEST_F(VirtqueueTest, TakesIndirectTablesLongerThanTheQueue) {
-  queue.set_features(true, false);
+  use({.indirect = true});
   for (std::uint16_t i = 0; i < 20; ++i) {
     ring.descriptor(i, kBuffer + i * 0x100U, 8, i < 19 ? kNext : 0, static_cast<std::uint16_t>(i + 1),
                     kTable);
@@ -74,8 +84,8 @@ TEST_F(VirtqueueTest, GivesChainsBackAcrossTheWrap) {
   ring.descriptor(2, kBuffer, 8, kWrite);
   for (std::uint16_t i = 0; i < 3 * kSize; ++i) {
     ring.publish(2);
-    EXPECT_EQ(pop().head, 2);
-    ASSERT_TRUE(queue.push_used(memory, 2, i));
+    EXPECT_EQ(pop().id, 2);
+    ASSERT_TRUE(queue.push_used(memory, chain_at(2), i));
     EXPECT_EQ(ring.used_index(), i + 1);
     EXPECT_EQ(ring.used(i), (Ring::Used{2, i}));
   }
@@ -85,12 +95,12 @@ TEST_F(VirtqueueTest, CountsModulo65536) {
   Virtqueue::State state = queue.state();
   state.next_available = 0xffff;
   state.next_used = 0xffff;
-  queue.assign(state);
+  queue.assign(state, features);
   ring.descriptor(0, kBuffer, 8);
   ring.put<std::uint16_t>(Ring::kAvailable + 4 + (0xffff % kSize) * 2, 0);
   ring.set_available_index(0);
-  EXPECT_EQ(pop().head, 0);
-  ASSERT_TRUE(queue.push_used(memory, 0, 0));
+  EXPECT_EQ(pop().id, 0);
+  ASSERT_TRUE(queue.push_used(memory, chain_at(0), 0));
   EXPECT_EQ(queue.state().next_available, 0);
   EXPECT_EQ(ring.used_index(), 0);
 }
@@ -102,29 +112,30 @@ TEST_F(VirtqueueTest, ObeysTheNoInterruptFlag) {
 }
 
 TEST_F(VirtqueueTest, NotifiesAtTheUsedEvent) {
-  queue.set_features(false, true);
+  use({.event_index = true});
   ring.set_used_event(0);
-  ASSERT_TRUE(queue.push_used(memory, 0, 0));
+  ASSERT_TRUE(queue.push_used(memory, chain_at(0), 0));
   EXPECT_TRUE(*queue.take_notification(memory));
   EXPECT_FALSE(*queue.take_notification(memory));  // nothing new
   ring.set_used_event(3);
   for (int i = 0; i < 2; ++i) {
-    ASSERT_TRUE(queue.push_used(memory, 0, 0));
+    ASSERT_TRUE(queue.push_used(memory, chain_at(0), 0));
     EXPECT_FALSE(*queue.take_notification(memory));
   }
-  ASSERT_TRUE(queue.push_used(memory, 0, 0));  // entry 3
+  ASSERT_TRUE(queue.push_used(memory, chain_at(0), 0));  // entry 3
   EXPECT_TRUE(*queue.take_notification(memory));
   ring.set_used_event(5);
-  for (int i = 0; i < 4; ++i) ASSERT_TRUE(queue.push_used(memory, 0, 0));  // in one batch past the event
+  for (int i = 0; i < 4; ++i)
+    ASSERT_TRUE(queue.push_used(memory, chain_at(0), 0));  // in one batch past the event
   EXPECT_TRUE(*queue.take_notification(memory));
 }
 
 TEST_F(VirtqueueTest, NotifiesOnceWhenItDoesNotKnowWhenItDidLast) {
-  queue.set_features(false, true);
+  use({.event_index = true});
   Virtqueue::State state = queue.state();
   state.next_used = 40;
   state.signalled_used.reset();
-  queue.assign(state);
+  queue.assign(state, features);
   ring.set_used_event(1000);
   EXPECT_TRUE(*queue.take_notification(memory));
   EXPECT_FALSE(*queue.take_notification(memory));
@@ -132,7 +143,7 @@ TEST_F(VirtqueueTest, NotifiesOnceWhenItDoesNotKnowWhenItDidLast) {
 }
 
 TEST_F(VirtqueueTest, AsksForTheNextRequestAndSeesOneThatCameMeanwhile) {
-  queue.set_features(false, true);
+  use({.event_index = true});
   ring.descriptor(0, kBuffer, 8);
   ring.publish(0);
   (void)pop();
@@ -166,7 +177,7 @@ TEST_F(VirtqueueTest, RefusesALoop) {
 }
 
 TEST_F(VirtqueueTest, RefusesALoopInAnIndirectTable) {
-  queue.set_features(true, false);
+  use({.indirect = true});
   ring.descriptor(0, kBuffer, 8, kNext, 0, kTable);
   ring.descriptor(0, kTable, 16, kIndirect);
   ring.publish(0);
@@ -180,7 +191,7 @@ TEST_F(VirtqueueTest, RefusesIndirectDescriptorsThatWereNotNegotiated) {
 }
 
 TEST_F(VirtqueueTest, RefusesMalformedIndirectTables) {
-  queue.set_features(true, false);
+  use({.indirect = true});
   struct Case {
     std::uint64_t address;
     std::uint32_t length;
@@ -238,9 +249,9 @@ TEST_F(VirtqueueTest, RefusesRingsOutsideRam) {
      : which == 1 ? state.available_ring
                   : state.used_ring) = kTestMemory - 16;
     Virtqueue other(kSize);
-    other.assign(state);
+    other.assign(state, features);
     EXPECT_FALSE(other.pop(memory));
-    EXPECT_FALSE(other.push_used(memory, 0, 0));
+    EXPECT_FALSE(other.push_used(memory, chain_at(0), 0));
     EXPECT_FALSE(other.take_notification(memory));
     EXPECT_FALSE(other.request_notification(memory));
   }
@@ -294,7 +305,7 @@ TEST_F(VirtqueueTest, ResetsToWhatItWas) {
 // Whatever is in the rings, the queue answers with a chain inside RAM or an error.
 TEST_F(VirtqueueTest, SurvivesRandomRings) {
   std::mt19937_64 random(20240607);
-  queue.set_features(true, true);
+  use({.indirect = true, .event_index = true});
   const auto base = memory.find(Gpa(0), kTestMemory);
   int chains = 0;
   for (int round = 0; round < 20'000; ++round) {
@@ -306,7 +317,7 @@ TEST_F(VirtqueueTest, SurvivesRandomRings) {
     }
     Virtqueue::State state = queue.state();
     state.next_available = 0;
-    queue.assign(state);
+    queue.assign(state, features);
     ring.set_available_index(0);
     ring.publish(static_cast<std::uint16_t>(random() % kSize));
     const auto chain = queue.pop(memory);
