@@ -224,6 +224,8 @@ CONTAINER_SCHEMAS = (
 UART_SCHEMA = Schema(7, b'UART', b'uart16550', b'vmsnap.schema.Uart16550')
 EXTENTS_SCHEMA = Schema(9, b'RAME', b'extent_ram', b'vmsnap.schema.ExtentRam')
 EXTENTS_FEATURES = ((0, 0, b'ram-extents'), (0, 1, b'lz4'))
+LOST_SCHEMA = Schema(10, b'LOST', b'lost', b'vmsnap.schema.Lost')
+RECOVERED_FEATURE = (0, 3, b'recovered')
 
 
 def version(major: int, minor: int) -> dict[int, Item]:
@@ -271,6 +273,18 @@ def extents(first: int, leaves: tuple[int, ...], runs: tuple[bytes, ...], body: 
     return {'chunk_type': b'RAME', 'schema_id': EXTENTS_SCHEMA.id, 'instance': number, 'flags': flags,
             'meta': flatbuffer(b'RAME', {key: value for key, value in meta.items() if value is not None}),
             'body': [body] if body else [], 'body_hash': body_hash, 'alignment': 64 if codec else 4096, **chunk}
+
+
+def loss(kind: int, **changes: Item) -> dict[int, Item]:
+    """A Loss; changes are by name of the field, None leaves it out."""
+    names = ('kind', 'reason', 'path', 'type', 'instance', 'segment', 'offset', 'size')
+    fields = {'kind': ('B', kind), 'reason': b'it is not there', **changes}
+    return {names.index(name): value for name, value in fields.items() if value is not None}
+
+
+def lost(*losses: dict[int, Item], **chunk: Any) -> dict[str, Any]:
+    """A LOST chunk for Small.extra_chunks."""
+    return {'chunk_type': b'LOST', 'schema_id': LOST_SCHEMA.id, 'meta': flatbuffer(b'LOST', {0: list(losses)}), **chunk}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Optional
 from .errors import Corrupt, Unsupported
 from .flatbuffer import I64, U8, U16, U32, U64, Buffer, Table
 from .framing import CODEC_NONE, Chunk, is_chunk_type, printable
-from .registry import RUN_KINDS
+from .registry import LOSS_KINDS, RUN_KINDS
 
 MAX_CHUNKS = 262144
 MAX_LEAVES = 524288
@@ -17,6 +17,8 @@ BLOCK = 65536
 
 # Kinds of page runs.
 DATA, ZERO, DUPLICATE = 0, 1, 2
+# Kinds of what is missing.
+DEVICE_LOSS, MEMORY_LOSS, CHUNK_LOSS = LOSS_KINDS
 
 TYPE_NAME = re.compile(rb'[a-z0-9_]{1,63}')
 NAME = re.compile(rb'[A-Za-z0-9_.-]{1,63}')
@@ -414,6 +416,61 @@ def _blocks(buffer: Buffer, table: Table, contents: list[int], encoded: tuple[in
         data_offset += content_size
         body_offset += encoded_size
     return tuple(blocks)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One thing that a recovered file lacks."""
+
+    kind: int
+    reason: str
+    path: str
+    type: str
+    instance: int
+    segment: int
+    offset: int
+    size: int
+
+    def __str__(self) -> str:
+        what = {
+            DEVICE_LOSS: f'device {self.path} of type {self.type}, instance {self.instance}',
+            MEMORY_LOSS: f'{self.size} bytes of segment {self.segment} from {self.offset:#x}',
+            CHUNK_LOSS: f'a chunk "{self.type}" {self.instance}' if self.type else 'an unknown number of chunks',
+        }
+        return f'{what.get(self.kind, f"something of the unknown kind {self.kind}")}: {self.reason}'
+
+
+def read_losses(buffer: Buffer, segments: tuple[Segment, ...], page_size: int) -> tuple[Loss, ...]:
+    """Section 8.9."""
+    losses = []
+    root = buffer.root()
+    for table in root.tables(0, 'losses', True):
+        loss = Loss(
+            kind=table.scalar(0, U8),
+            reason=_text(table, table.string(1, 'reason'), 'reason', 1024),
+            path=_text(table, table.optional_string(2, 'path') or b'', 'path', 255),
+            type=_text(table, table.optional_string(3, 'type') or b'', 'type', 63),
+            instance=table.scalar(4, U32),
+            segment=table.scalar(5, U32),
+            offset=table.scalar(6, U64),
+            size=table.scalar(7, U64),
+        )
+        if not loss.reason:
+            raise buffer.corrupt(table.position, 'something is missing without a reason')
+        if loss.path and not PATH.fullmatch(loss.path.encode()):
+            raise buffer.corrupt(table.position, 'the path of a missing device is no device path')
+        if loss.kind == MEMORY_LOSS:
+            what = f'{loss.size} bytes from {loss.offset:#x} are missing of segment {loss.segment}'
+            if loss.segment >= len(segments):
+                raise buffer.corrupt(table.position, f'{what}, which does not exist')
+            if loss.size == 0 or loss.size % page_size or loss.offset % page_size:
+                raise buffer.corrupt(table.position, f'{what}: not whole pages')
+            if loss.offset + loss.size > segments[loss.segment].size:
+                raise buffer.corrupt(table.position, f'{what}: it ends before')
+        losses.append(loss)
+    if not losses:
+        raise buffer.corrupt(root.position, 'nothing is missing')
+    return tuple(losses)
 
 
 @dataclass(frozen=True)

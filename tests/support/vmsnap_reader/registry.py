@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Numbers and names of docs/registry.md that a restoring reader compares with."""
 
-CONTAINER_TYPES = (b'SCHM', b'CONF', b'MEMM', b'RAMF', b'RAME', b'END ', b'INDX')
+CONTAINER_TYPES = (b'SCHM', b'CONF', b'MEMM', b'RAMF', b'RAME', b'LOST', b'END ', b'INDX')
 CONTAINER_MAJOR = 1
 
 # Incompatible features that this reader has.
 RAM_EXTENTS = 0
 LZ4 = 1
-INCOMPATIBLE_FEATURES = (RAM_EXTENTS, LZ4)
+RECOVERED = 3
+INCOMPATIBLE_FEATURES = (RAM_EXTENTS, LZ4, RECOVERED)
 
 # Name of a device type -> its chunk type and version. No feature names are registered.
 DEVICE_TYPES: dict[str, tuple[bytes, tuple[int, int]]] = {
@@ -36,6 +37,7 @@ SLOT_KINDS = {
     4: 'FirmwareImage',
 }
 SEGMENT_KINDS = {0: 'SystemMemory', 1: 'DeviceMemory'}
+LOSS_KINDS = {0: 'Device', 1: 'Memory', 2: 'Chunk'}
 RUN_KINDS = {0: 'Data', 1: 'Zero', 2: 'Duplicate'}
 
 

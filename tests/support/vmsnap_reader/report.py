@@ -91,6 +91,7 @@ def as_json(path: str, snapshot: Snapshot) -> dict[str, Any]:
                     'schema_id': chunk.schema_id, 'flags': chunk.flags, 'offset': chunk.offset,
                     'size': chunk.end - chunk.offset, 'meta_size': chunk.meta_size, 'body_size': chunk.body_size,
                     'digest': chunk.digest.hex() if chunk.digest else None} for chunk in snapshot.chunks],
+        'losses': [dict(vars(loss)) for loss in snapshot.losses],
         'notes': snapshot.notes,
     }
 
@@ -143,6 +144,8 @@ def text(path: str, snapshot: Snapshot) -> Iterator[str]:
     yield f'{len(snapshot.chunks)} chunks'
     for chunk in snapshot.chunks:
         yield _chunk_line(snapshot, chunk)
+    for loss in snapshot.losses:
+        yield f'lost: {_harmless(str(loss))}'
     for note in snapshot.notes:
         yield f'note: {note}'
 

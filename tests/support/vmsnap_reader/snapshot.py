@@ -6,8 +6,10 @@ from .errors import Corrupt, Truncated, Unsupported
 from .flatbuffer import Buffer
 from .framing import (CODEC_LZ4, CODEC_MASK, CODEC_NONE, CRITICAL, FOOTER_SIZE, LEAVES, SAFE_TO_COPY, Chunk, printable,
                       read_file_header, read_footer)
-from .metas import End, ExtentRam, FlatRam, IndexEntry, Manifest, MemoryMap, SchemaRecord, read_index
-from .registry import ARCHITECTURES, CODECS, CONTAINER_MAJOR, CONTAINER_TYPES, DEVICE_TYPES, SEGMENT_KINDS, SLOT_KINDS
+from .metas import (End, ExtentRam, FlatRam, IndexEntry, Loss, Manifest, MemoryMap, SchemaRecord, read_index,
+                    read_losses)
+from .registry import (ARCHITECTURES, CODECS, CONTAINER_MAJOR, CONTAINER_TYPES, DEVICE_TYPES, RECOVERED, SEGMENT_KINDS,
+                       SLOT_KINDS)
 from .source import Source
 from .walk import Walk
 
@@ -32,6 +34,9 @@ class Snapshot:
         self._page_size = 1 << self.header.page_shift
         self.manifest = Manifest.read(self._known_meta(self._only[b'CONF']))
         self.memory = MemoryMap.read(self._known_meta(self._only[b'MEMM']), self._page_size)
+        self.losses: tuple[Loss, ...] = ()
+        if b'LOST' in self._only:
+            self.losses = read_losses(self._known_meta(self._only[b'LOST']), self.memory.segments, self._page_size)
         self._ram_chunks: list[list[Chunk]] = []
         self.segments: list[memory.Segment] = []
         self._device_types = {device.type for device in self.manifest.devices}
@@ -43,6 +48,7 @@ class Snapshot:
         self._read_segments()
         self.memory_digest = memory.digest(self.segments)
         self._check_bodies()
+        self._check_recovered()
 
     def _check_footer(self, offset: int) -> bytes:
         """Steps 11 and 12; gives the root."""
@@ -240,8 +246,16 @@ class Snapshot:
         for segment, record in zip(self.segments, self.memory.segments):
             memory.check_leaves(segment, record.name, zero_leaves)
 
+    def _check_recovered(self) -> None:
+        """Step 17, what every reader refuses of section 8.9."""
+        if self.header.has_incompatible(RECOVERED) and not self.losses:
+            raise Unsupported('the file was recovered from a damaged one and does not say what it lacks', 16)
+
     def check_restorable(self) -> None:
-        """Step 17: what only a restoring reader refuses. It stands for one that knows docs/registry.md, no more."""
+        """Step 17: what only a restoring reader refuses. It stands for one that knows docs/registry.md, no more, and
+        whose operator does not insist."""
+        if self.losses:
+            raise Unsupported(f'the file was recovered from a damaged one and lacks {self.losses[0]}')
         if self.header.arch not in ARCHITECTURES:
             raise Unsupported(f'the architecture {self.header.arch} is unknown', 52)
         for chunk in self.chunks:

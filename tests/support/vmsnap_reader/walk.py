@@ -8,13 +8,13 @@ from .framing import (CODEC_LZ4, CODEC_NONE, MAX_FILE, MAX_GAP, MAX_META, MAX_SC
                       is_chunk_type, printable, read_chunk_header)
 from .hashes import HASH_OF_NOTHING
 from .metas import MAX_CHUNKS
-from .registry import CONTAINER_TYPES, LZ4, RAM_EXTENTS
+from .registry import CONTAINER_TYPES, LZ4, RAM_EXTENTS, RECOVERED
 from .source import Source
 
 MAX_SCHEMAS = 1024
 
 PAGE = 4096
-ONCE = (b'CONF', b'MEMM', b'END ', b'INDX')
+ONCE = (b'CONF', b'MEMM', b'LOST', b'END ', b'INDX')
 
 
 def _alignment(chunk: Chunk, header: FileHeader) -> int:
@@ -74,6 +74,8 @@ class Walk:
             raise Corrupt(f'{chunk} follows END', chunk.offset)
         if chunk.type == b'INDX' and (number == 0 or self.chunks[-1].type != b'END '):
             raise Corrupt(f'{chunk} does not follow END', chunk.offset)
+        if before == b'LOST' and chunk.type != b'END ':
+            raise Corrupt(f'{chunk} follows LOST', chunk.offset)
         if chunk.type == b'SCHM':
             self._check_schema(chunk)
             return
@@ -118,6 +120,8 @@ class Walk:
 
     def _check_features(self, chunk: Chunk, header: FileHeader) -> None:
         """Step 5 of section 11.3: what the FileHeader has to announce."""
+        if chunk.type == b'LOST' and not header.has_incompatible(RECOVERED):
+            raise Corrupt(f'the FileHeader does not announce the feature of {chunk}', chunk.offset + 4)
         if chunk.type != b'RAME':
             return
         if not header.has_incompatible(RAM_EXTENTS):
