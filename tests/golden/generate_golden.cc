@@ -17,9 +17,11 @@
 #include "container/index.h"
 #include "end_generated.h"
 #include "format/digest.h"
+#include "lost_generated.h"
 #include "ram/extent_ram.h"
 #include "raw_snapshot.h"
 #include "small_snapshot.h"
+#include "snapshot/recover.h"
 #include "snapshot/snapshot_reader.h"
 
 namespace {
@@ -263,6 +265,73 @@ ByteVector with_batches(const std::function<void(std::vector<test::RawChunk>&, s
   return snapshot.bytes();
 }
 
+/// What recover_snapshot() makes of `damaged`, but with a UUID that is always the same.
+ByteVector recovered(const ByteVector& damaged) {
+  const std::string path = std::filesystem::temp_directory_path() / "vmsnap-generate-golden.vmsnap";
+  const auto report = recover_snapshot(test::memory_file(damaged), path);
+  if (!report || report->losses.empty()) std::abort();
+  RawSnapshot snapshot = RawSnapshot::parse(test::read_whole(path));
+  if (snapshot.bytes() != test::read_whole(path)) std::abort();
+  std::filesystem::remove(path);
+  snapshot.header.uuid = test::test_uuid();
+  return snapshot.bytes();
+}
+
+ByteVector recovered(ByteVector bytes, std::uint64_t flip) {
+  bytes[flip] ^= std::byte{1};
+  return recovered(bytes);
+}
+
+/// Recovered from a machine without devices that lost its only page of memory.
+RawSnapshot lost_page() {
+  const ByteVector page(kPageSize, std::byte{'p'});
+  SnapshotContents contents;
+  contents.manifest.producer_name = "nobody";
+  contents.memory_map.segments = {{0, "ram", SegmentKind::kSystemMemory, kPageSize}};
+  contents.segments = {{page, false}};
+  SnapshotWriteOptions options;
+  options.uuid = test::test_uuid();
+  const File file = test::memory_file({});
+  if (!write_snapshot(file, contents, {}, options)) std::abort();
+  const ByteVector bytes = test::read_whole(file);
+  return RawSnapshot::parse(recovered(bytes, first(bytes, kChunkFlatRam).body_offset()));
+}
+
+ByteVector with_lost(const std::function<void(RawSnapshot&, test::RawChunk& lost)>& change) {
+  RawSnapshot snapshot = lost_page();
+  change(snapshot, snapshot.find(kChunkLost));
+  return snapshot.bytes();
+}
+
+/// lost_page() whose list was changed, to what the library would not write.
+ByteVector with_losses(const std::function<void(std::vector<std::unique_ptr<schema::LossT>>&)>& change) {
+  return with_lost([&](RawSnapshot&, test::RawChunk& lost) {
+    schema::LostT table;
+    schema::GetLost(lost.meta.data())->UnPackTo(&table);
+    if (table.losses.size() != 1) std::abort();
+    change(table.losses);
+    flatbuffers::FlatBufferBuilder builder;
+    schema::FinishLostBuffer(builder, schema::Lost::Pack(builder, &table));
+    const ByteView bytes = as_byte_view(builder.GetBufferPointer(), builder.GetSize());
+    lost.meta.assign(bytes.begin(), bytes.end());
+  });
+}
+
+ByteVector with_loss(const std::function<void(schema::LossT&)>& change) {
+  return with_losses([&](std::vector<std::unique_ptr<schema::LossT>>& losses) { change(*losses[0]); });
+}
+
+/// Not a list: the vtable of its first loss has no reason any more.
+ByteVector without_reason() {
+  return with_lost([](RawSnapshot&, test::RawChunk& lost) {
+    const auto* loss =
+        reinterpret_cast<const flatbuffers::Table*>(schema::GetLost(lost.meta.data())->losses()->Get(0));
+    const auto at = static_cast<std::size_t>(loss->GetVTable() + schema::Loss::VT_REASON -
+                                             reinterpret_cast<const std::uint8_t*>(lost.meta.data()));
+    store_le<std::uint16_t>(MutableByteView(lost.meta), at, 0);
+  });
+}
+
 std::vector<Golden> good() {
   SnapshotContents nothing;
   nothing.manifest.producer_name = "nobody";
@@ -325,6 +394,33 @@ std::vector<Golden> good() {
        extents(Codec::kLz4)},
       {"good/extents-batches.vmsnap", "ok", "",
        "The same in three chunks, one of which needs no body, instead of one.", batches().bytes()},
+      {"good/recovered-memory.vmsnap", "ok", "lost",
+       "Recovered from a file with a flipped bit in guest memory: a segment is missing.",
+       recovered(small(), first(small(), kChunkFlatRam).body_offset())},
+      {"good/recovered-device.vmsnap", "ok", "lost",
+       "Recovered from a file with a flipped bit in the state of its first device, which is not in the "
+       "manifest.",
+       recovered(small(), first(small(), FourCc("UART")).meta_end() - 1)},
+      {"good/recovered-extents.vmsnap", "ok", "lost",
+       "Recovered from a file with a flipped bit in an extent that another repeats: both are missing.",
+       recovered(extents(Codec::kNone), first(extents(Codec::kNone), kChunkExtentRam).body_offset() + 5000)},
+      {"good/recovered-extents-lz4.vmsnap", "ok", "lost lost lost lost lost lost",
+       "Recovered from a file cut in compressed memory: of the first segment the last extent is missing, and "
+       "all "
+       "that came after it.",
+       [] {
+         ByteVector bytes = extents(Codec::kLz4);
+         bytes.resize(first(bytes, kChunkExtentRam).body_end() - 1000);
+         return recovered(bytes);
+       }()},
+      {"good/recovered-chunk.vmsnap", "ok", "lost",
+       "Recovered without a chunk of unknown type that is not marked as safe to copy.",
+       [] {
+         ByteVector bytes = changed([](RawSnapshot& s) { add_thing(s, 0, true); });
+         return recovered(bytes, bytes.size() - 1);
+       }()},
+      {"good/recovered-unknown-kind.vmsnap", "ok", "lost", "Lacks something of an unknown kind.",
+       with_loss([](schema::LossT& loss) { loss.kind = static_cast<schema::LossKind>(99); })},
   };
 }
 
@@ -587,6 +683,72 @@ std::vector<Golden> bad() {
          }
          return s.bytes();
        }()},
+      {"bad/lost-feature.vmsnap", "corrupt", "does not announce the feature \"recovered\"",
+       "A list of what is missing, which the file header does not announce.",
+       with_lost([](RawSnapshot& s, test::RawChunk&) { s.header.features.clear(); })},
+      {"bad/lost-place.vmsnap", "corrupt", "must follow LOST", "A chunk stands between LOST and END.",
+       with_lost([](RawSnapshot& s, test::RawChunk&) { std::swap(s.chunks.back(), s.chunks.end()[-2]); })},
+      {"bad/lost-before-schema.vmsnap", "corrupt", "must follow LOST",
+       "A schema stands between LOST and END.", with_lost([](RawSnapshot& s, test::RawChunk&) {
+         test::RawChunk schema = s.find(kChunkSchema);
+         schema.spec.instance = 99;
+         s.chunks.push_back(schema);
+       })},
+      {"bad/lost-twice.vmsnap", "corrupt", "must follow LOST", "There are two lists of what is missing.",
+       with_lost([](RawSnapshot& s, test::RawChunk& lost) { s.chunks.push_back(test::RawChunk(lost)); })},
+      {"bad/lost-instance.vmsnap", "corrupt", "has instance 0, this one 1",
+       "The chunk LOST has an instance other than 0.",
+       with_lost([](RawSnapshot&, test::RawChunk& lost) { lost.spec.instance = 1; })},
+      {"bad/lost-not-critical.vmsnap", "corrupt", "has the flag CRITICAL",
+       "The chunk LOST lacks the flag CRITICAL.",
+       with_lost([](RawSnapshot&, test::RawChunk& lost) { lost.spec.flags = kChunkSafeToCopy; })},
+      {"bad/lost-body.vmsnap", "corrupt", "body", "The chunk LOST has a body.",
+       with_lost([](RawSnapshot&, test::RawChunk& lost) { lost.body.resize(64); })},
+      {"bad/lost-identifier.vmsnap", "corrupt", "not a FlatBuffer of the chunk's type",
+       "The meta of LOST has the identifier of another type.",
+       with_lost([](RawSnapshot&, test::RawChunk& lost) { std::memcpy(lost.meta.data() + 4, "END ", 4); })},
+      {"bad/lost-flip.vmsnap", "corrupt", "hash of the meta", "A flipped bit in the list of what is missing.",
+       [] {
+         ByteVector flip = lost_page().bytes();
+         flip[first(flip, kChunkLost).meta_end() - 1] ^= std::byte{1};
+         return flip;
+       }()},
+      {"bad/lost-nothing.vmsnap", "corrupt", "nothing is missing", "The list of what is missing is empty.",
+       with_losses([](std::vector<std::unique_ptr<schema::LossT>>& losses) { losses.clear(); })},
+      {"bad/lost-reason-absent.vmsnap", "corrupt", "not a sound FlatBuffer", "A loss has no reason.",
+       without_reason()},
+      {"bad/lost-reason-empty.vmsnap", "corrupt", "a reason is empty", "A loss has an empty reason.",
+       with_loss([](schema::LossT& loss) { loss.reason.clear(); })},
+      {"bad/lost-reason-long.vmsnap", "corrupt", "too long", "A loss has a reason of 1025 bytes.",
+       with_loss([](schema::LossT& loss) { loss.reason.assign(1025, 'r'); })},
+      {"bad/lost-reason-not-utf8.vmsnap", "corrupt", "not UTF-8", "A loss has a reason that is not UTF-8.",
+       with_loss([](schema::LossT& loss) { loss.reason = "\xC0\x80"; })},
+      {"bad/lost-path.vmsnap", "corrupt", "path is malformed", "A device is missing whose path has a blank.",
+       with_loss([](schema::LossT& loss) {
+         loss.kind = schema::LossKind::Device;
+         loss.path = "isa0/uart 3f8";
+       })},
+      {"bad/lost-type.vmsnap", "corrupt", "type is malformed",
+       "A device is missing whose type has 64 letters.", with_loss([](schema::LossT& loss) {
+         loss.kind = schema::LossKind::Device;
+         loss.type.assign(64, 't');
+       })},
+      {"bad/lost-segment.vmsnap", "corrupt", "which the memory map has not",
+       "Memory is missing of a segment that there is not.",
+       with_loss([](schema::LossT& loss) { loss.segment = 1; })},
+      {"bad/lost-offset.vmsnap", "corrupt", "are missing of a segment",
+       "Memory is missing from behind its segment.",
+       with_loss([](schema::LossT& loss) { loss.offset = kPageSize; })},
+      {"bad/lost-wrap.vmsnap", "corrupt", "are missing of a segment",
+       "The end of memory that is missing is too large a number.",
+       with_loss([](schema::LossT& loss) { loss.offset = ~std::uint64_t{0} - kPageSize + 1; })},
+      {"bad/lost-size.vmsnap", "corrupt", "are missing of a segment",
+       "More memory is missing than the segment has.",
+       with_loss([](schema::LossT& loss) { loss.size = 2 * kPageSize; })},
+      {"bad/lost-no-bytes.vmsnap", "corrupt", "0 bytes", "No bytes of memory are missing.",
+       with_loss([](schema::LossT& loss) { loss.size = 0; })},
+      {"bad/lost-part-of-page.vmsnap", "corrupt", "100 bytes", "Part of a page is missing.",
+       with_loss([](schema::LossT& loss) { loss.size = 100; })},
   };
 }
 
@@ -599,7 +761,7 @@ std::vector<Golden> unsupported() {
       {"unsupported/feature-diff.vmsnap", "unsupported", "\"diff\"", "The reserved feature diff.",
        with_feature(2, "diff")},
       {"unsupported/feature-recovered.vmsnap", "unsupported", "\"recovered\"",
-       "The reserved feature recovered.", with_feature(3, "recovered")},
+       "The mark of a recovered file, without the list of what it lacks.", with_feature(3, "recovered")},
       {"unsupported/digest-algorithm.vmsnap", "unsupported", "digest algorithm 2",
        "Another digest algorithm.", changed([](RawSnapshot& s) { s.header.digest_algorithm = 2; })},
       {"unsupported/page-size.vmsnap", "unsupported", "pages of 2^14", "Another page size.",
@@ -617,6 +779,11 @@ std::vector<Golden> unsupported() {
       {"unsupported/manifest-2.vmsnap", "unsupported", "version 2.0, this build reads version 1.0",
        "A manifest of a later major version.", changed([](RawSnapshot& s) {
          s.find(kChunkManifest).spec.schema_id = s.add_schema(kChunkManifest, "manifest", 2, 0);
+       })},
+      {"unsupported/lost-2.vmsnap", "unsupported", "version 2.0, this build reads version 1.0",
+       "A list of what is missing of a later major version.", with_lost([](RawSnapshot& s, test::RawChunk&) {
+         const std::uint32_t schema = s.add_schema(kChunkLost, "lost", 2, 0);
+         s.find(kChunkLost).spec.schema_id = schema;
        })},
       {"unsupported/slot-kind.vmsnap", "unsupported", "slots of kind 99", "A slot of unknown kind.",
        with_manifest([](Manifest& m) { m.devices[0].slots[0].kind = static_cast<SlotKind>(99); })},

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "snapshot/check.h"
+#include "snapshot/snapshot_reader.h"
 #include "streamed.h"
 
 namespace vmsnap {
@@ -74,10 +75,30 @@ TEST(Golden, EveryFileIsJudgedInAStreamAsItIsInAFile) {
     SCOPED_TRACE(expectation.file);
     std::ifstream file(kFolder / expectation.file, std::ios::binary);
     const std::string bytes(std::istreambuf_iterator<char>(file), {});
-    const auto stream = test::read_through_pipe(as_byte_view(bytes), pass);
+    const auto stream = test::read_through_pipe(as_byte_view(bytes), pass, true);
     EXPECT_EQ(stream ? "ok" : to_string(stream.error().kind()), expectation.verdict)
         << (stream ? "" : stream.error().to_string());
   }
+}
+
+TEST(Golden, WhatWasRecoveredIsRefusedInAFileAndInAStreamUnlessItIsAllowed) {
+  std::size_t recovered = 0;
+  for (const Expectation& expectation : expectations()) {
+    if (expectation.verdict != "ok" || expectation.fragment.find("lost") == std::string::npos) continue;
+    SCOPED_TRACE(expectation.file);
+    const std::string path = kFolder / expectation.file;
+    const auto reader = SnapshotReader::open(path, {ReadLevel::kFull, true});
+    ASSERT_FALSE(reader);
+    EXPECT_EQ(reader.error().kind(), ErrorKind::kUnsupported);
+    EXPECT_THAT(reader.error().message(), ::testing::HasSubstr("recovered from a damaged one"));
+    std::ifstream file(path, std::ios::binary);
+    const std::string bytes(std::istreambuf_iterator<char>(file), {});
+    const auto stream = test::read_through_pipe(as_byte_view(bytes));
+    ASSERT_FALSE(stream);
+    EXPECT_EQ(stream.error().message(), reader.error().message());
+    ++recovered;
+  }
+  EXPECT_GE(recovered, 6u);
 }
 
 TEST(Golden, EveryFileHasItsExpectationAndItsFolderSaysTheVerdict) {
