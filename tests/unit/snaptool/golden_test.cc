@@ -74,7 +74,9 @@ TEST_F(GoldenFiles, AreJudgedByCheckAsTheyAlwaysWere) {
     if (golden.verdict == "ok") {
       EXPECT_EQ(run.status, golden.words.empty() ? kExitOk : kExitFindings) << run.out;
       std::set<std::string> found = codes_of_findings(report);
-      found.erase("unusable-schema");  // this program's own, of chunks that a restore reads past
+      // This program's own, which compares what is in a file with the schemas in it.
+      found.erase("unusable-schema");
+      found.erase("odd-value");
       std::istringstream words(golden.words);
       EXPECT_EQ(found, std::set<std::string>(std::istream_iterator<std::string>(words), {}));
     } else {
