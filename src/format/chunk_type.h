@@ -36,6 +36,10 @@ struct ChunkType {
 /// schema/.
 [[nodiscard]] std::vector<ChunkType> container_chunk_types();
 
+/// The types of chunks that say something about the file and that no reader needs (prov); generated from
+/// schema/.
+[[nodiscard]] std::vector<ChunkType> annotation_chunk_types();
+
 /// The device chunk types; generated from schema/. Linked only into programs that write device chunks.
 [[nodiscard]] std::vector<ChunkType> device_chunk_types();
 

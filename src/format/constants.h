@@ -55,6 +55,7 @@ inline constexpr FourCc kChunkExtentRam("RAME");
 inline constexpr FourCc kChunkLost("LOST");
 inline constexpr FourCc kChunkEnd("END ");
 inline constexpr FourCc kChunkIndex("INDX");
+inline constexpr FourCc kChunkProvenance("PROV");  // stands beside the container: no reader needs it
 
 /// True for the types that hold guest memory.
 [[nodiscard]] constexpr bool is_ram_chunk(FourCc type) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// How large a manifest, a memory map and a list of losses may be. Counts are budgets of this build
+// How large a manifest, a memory map, a list of losses and a history may be. Counts are budgets of this build
 // (LimitExceeded), lengths are part of the grammar of the text (Corrupt).
 #pragma once
 
@@ -14,6 +14,8 @@ inline constexpr std::size_t kMaxHintLength = 4096;
 inline constexpr std::size_t kMaxCommentLength = 64u << 10;
 inline constexpr std::size_t kMaxReasonLength = 1024;
 inline constexpr std::size_t kMaxLosses = 65536;
+inline constexpr std::size_t kMaxMigrations = 4096;
+inline constexpr std::size_t kMaxMigrationLosses = 65536;  // of all of them together
 inline constexpr std::size_t kMaxSegments = 4096;
 inline constexpr std::size_t kMaxMappings = 65536;
 
