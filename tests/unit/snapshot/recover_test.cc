@@ -4,10 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 
 #include "../base/temp_dir.h"
+#include "format/digest.h"
+#include "ram/extent_batch.h"
+#include "ram/extent_ram.h"
 #include "raw_snapshot.h"
 #include "small_snapshot.h"
 #include "snapshot/check.h"
@@ -122,56 +126,240 @@ TEST_F(Recover, FindsNothingMissingWhenOnlyBookkeepingIsDamaged) {
   }
 }
 
-TEST_F(Recover, FromAStreamCutAtEvery64BytesTheWholeChunksComeBackExactly) {
-  const test::SmallSnapshot source = small();
-  const SnapshotContents contents = source.contents();
-  for (const ByteVector& bytes : all_encodings(source)) {
-    SnapshotReader sound = open(bytes);
-    std::uint64_t tables_end = 0;
-    for (const ChunkRecord& chunk : sound.container().chunks()) {
-      if (chunk.header.type == kChunkMemoryMap) tables_end = chunk.meta_end();
+/// A file and what is in it.
+struct Sound {
+  ByteVector bytes;
+  SnapshotContents contents;
+  std::vector<ByteVector> segments;
+};
+
+std::vector<Sound> all_encodings_with_contents(const test::SmallSnapshot& source) {
+  std::vector<Sound> all;
+  for (ByteVector& bytes : all_encodings(source)) {
+    all.push_back({std::move(bytes), source.contents(), source.segments()});
+  }
+  return all;
+}
+
+/// Extent 0: `text_pages` pages of text, and zeros. 1: zeros. 2: repeats 0. 3: two other pages of text.
+ByteVector text_memory(std::uint32_t text_pages) {
+  constexpr std::size_t kExtent = 1u << 18;
+  ByteVector memory(3 * kExtent + 2 * kPageSize);
+  const auto write = [&](std::size_t begin, std::size_t pages, unsigned first_letter) {
+    for (std::size_t i = 0; i < pages * kPageSize; ++i) {
+      memory[begin + i] = static_cast<std::byte>(i % 64 == 0 ? i / kPageSize + 1 : first_letter + i % 26);
     }
-    for (std::size_t size = 0; size < bytes.size(); size += 64) {
-      SCOPED_TRACE(size);
-      const auto report =
-          recover(ByteVector(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)));
-      if (size < tables_end) {
-        ASSERT_FALSE(report);
-        EXPECT_EQ(report.error().kind(), ErrorKind::kTruncated) << report.error().to_string();
+  };
+  write(0, text_pages, 'a');
+  write(2 * kExtent, text_pages, 'a');
+  write(3 * kExtent, 2, 'A');
+  return memory;
+}
+
+/// small() with text_memory() in three chunks: extent 0; extents 1 and 2, which need no body; extent 3.
+/// Behind its devices there is a chunk of unknown meaning that may be copied.
+Sound in_three_batches(const test::SmallSnapshot& source, const ByteVector& memory, std::uint32_t text_pages,
+                       Codec codec) {
+  Sound sound{{}, source.contents(), source.segments()};
+  sound.segments[0] = memory;
+  sound.contents.segments[0].bytes = memory;
+  sound.contents.memory_map.segments[0].size = memory.size();
+  sound.contents.memory_map.mappings[0].size = memory.size();
+  SnapshotWriteOptions options;
+  options.encoding = RamEncoding::kExtents;
+  options.codec = codec;
+  const File file = test::memory_file({});
+  EXPECT_TRUE(write_snapshot(file, sound.contents, device_chunk_types(), options));
+  test::RawSnapshot raw = test::RawSnapshot::parse(test::read_whole(file));
+  const test::RawChunk whole = raw.find(kChunkExtentRam);
+  const auto all = decode_extent_ram(whole.meta, memory.size(), whole.body.size(), codec);
+  EXPECT_TRUE(all) << all.error().to_string();
+  const std::vector<std::uint32_t>& sizes = all->block_sizes;
+  const std::size_t cut = codec == Codec::kNone ? text_pages * kPageSize : sizes.at(0) + sizes.at(1);
+  const auto middle = whole.body.begin() + static_cast<std::ptrdiff_t>(cut);
+  std::vector<test::RawChunk> parts(3, whole);
+  const auto fill = [](test::RawChunk& chunk, const ExtentRamMeta& meta, ByteVector body) {
+    chunk.meta = encode(meta);
+    chunk.body = std::move(body);
+    chunk.body_hash = leaves_hash(meta.leaves);
+  };
+  const bool compressed = codec == Codec::kLz4;
+  const auto blocks = [&](std::size_t first, std::size_t last) {
+    return compressed ? std::vector<std::uint32_t>(sizes.begin() + static_cast<std::ptrdiff_t>(first),
+                                                   sizes.begin() + static_cast<std::ptrdiff_t>(last))
+                      : std::vector<std::uint32_t>();
+  };
+  const PageRun zeros{PageRunKind::kZero, 64 - text_pages, 0};
+  fill(
+      parts[0],
+      {0, all->extent_shift, 0, {all->leaves[0]}, {{PageRunKind::kData, text_pages, 0}, zeros}, blocks(0, 2)},
+      ByteVector(whole.body.begin(), middle));
+  parts[1].spec.flags = kChunkCritical;
+  fill(parts[1],
+       {0,
+        all->extent_shift,
+        1,
+        {all->leaves[1], all->leaves[2]},
+        {{PageRunKind::kZero, 64, 0}, {PageRunKind::kDuplicate, text_pages, 0}, zeros},
+        {}},
+       {});
+  fill(parts[2],
+       {0, all->extent_shift, 3, {all->leaves[3]}, {{PageRunKind::kData, 2, 0}}, blocks(2, sizes.size())},
+       ByteVector(middle, whole.body.end()));
+  const auto place = raw.chunks.begin() + (&raw.find(kChunkExtentRam) - raw.chunks.data());
+  raw.chunks.insert(raw.chunks.erase(place), parts.begin(), parts.end());
+  const std::uint32_t schema = raw.add_schema(FourCc("xFOO"), "foreign");
+  raw.chunks.push_back(
+      {{FourCc("xFOO"), schema, 7, kChunkSafeToCopy}, ByteVector(24), ByteVector(500, std::byte{3}), 0});
+  sound.bytes = raw.bytes();
+  return sound;
+}
+
+/// Files that end too early.
+class Cut : public Recover {
+ protected:
+  /// Recovers the first `size` bytes of a file: of its chunks that are whole everything is in the new one.
+  void expect_whole_chunks(const Sound& sound, const SnapshotReader& before, std::uint64_t size) {
+    const ByteVector damaged(sound.bytes.begin(), sound.bytes.begin() + static_cast<std::ptrdiff_t>(size));
+    const auto refused = SnapshotReader::open(test::memory_file(damaged));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind(), ErrorKind::kTruncated);
+    const auto report = recover(damaged);
+    if (size < tables_end(before)) {
+      ASSERT_FALSE(report);
+      EXPECT_EQ(report.error().kind(), ErrorKind::kTruncated) << report.error().to_string();
+      return;
+    }
+    ASSERT_TRUE(report) << report.error().to_string();
+    SnapshotReader after = recovered();
+    EXPECT_EQ(after.memory_map(), sound.contents.memory_map);
+    expect_devices(sound, before, size, *report, after);
+    for (std::uint32_t id = 0; id < sound.segments.size(); ++id) {
+      expect_memory(sound.segments[id], before, size, *report, id);
+    }
+    expect_foreign_chunk(before, size, after);
+    // The header of END says that everything before it was written.
+    const auto chunks = before.container().chunks();
+    const bool is_complete = chunks[chunks.size() - 2].meta_offset() <= size;
+    EXPECT_EQ(report->losses.empty(), is_complete);
+    EXPECT_EQ(std::vector(after.losses().begin(), after.losses().end()), report->losses);
+    const auto restored = SnapshotReader::open(to_, {ReadLevel::kMeta, true});
+    EXPECT_EQ(restored.has_value(), is_complete);
+    if (!restored) {
+      EXPECT_EQ(restored.error().kind(), ErrorKind::kUnsupported) << restored.error().to_string();
+    }
+  }
+
+  static std::uint64_t tables_end(const SnapshotReader& before) {
+    for (const ChunkRecord& chunk : before.container().chunks()) {
+      if (chunk.header.type == kChunkMemoryMap) return chunk.meta_end();
+    }
+    return 0;
+  }
+
+ private:
+  static void expect_devices(const Sound& sound, const SnapshotReader& before, std::uint64_t size,
+                             const RecoveryReport& report, SnapshotReader& after) {
+    std::uint32_t kept = 0;
+    for (const DeviceEntry& device : sound.contents.manifest.devices) {
+      if (before.device_chunk(device.instance).meta_end() > size) {
+        EXPECT_THAT(report.losses, Contains(lost_device(device.path)));
         continue;
       }
-      ASSERT_TRUE(report) << report.error().to_string();
-      SnapshotReader reader = recovered();
-      EXPECT_EQ(reader.memory_map(), contents.memory_map);
-      std::size_t devices = 0;
-      for (const DeviceEntry& device : contents.manifest.devices) {
-        if (sound.device_chunk(device.instance).meta_end() > size) {
-          EXPECT_THAT(report->losses, Contains(lost_device(device.path)));
-          continue;
-        }
-        const auto state = reader.device_state(static_cast<std::uint32_t>(devices));
-        ASSERT_TRUE(state);
-        EXPECT_EQ(*state, contents.device_states[device.instance]);
-        EXPECT_EQ(reader.manifest().devices[devices].path, device.path);
-        ++devices;
+      ASSERT_LT(kept, after.manifest().devices.size());
+      EXPECT_EQ(after.manifest().devices[kept].path, device.path);
+      const auto state = after.device_state(kept);
+      ASSERT_TRUE(state);
+      EXPECT_EQ(*state, sound.contents.device_states[device.instance]);
+      ++kept;
+    }
+    EXPECT_EQ(after.manifest().devices.size(), kept);
+    EXPECT_EQ(report.devices_recovered, kept);
+  }
+
+  void expect_memory(const ByteVector& original, const SnapshotReader& before, std::uint64_t size,
+                     const RecoveryReport& report, std::uint32_t id) {
+    const ByteVector found = memory(id);
+    ASSERT_EQ(found.size(), original.size());
+    const std::uint64_t extent = std::uint64_t{1} << before.segment(id)->extent_shift();
+    for (const ChunkRecord* chunk : before.segment_chunks(id)) {
+      std::uint64_t begin = 0;
+      std::uint64_t end = original.size();
+      const bool flat = chunk->header.type == kChunkFlatRam;
+      if (!flat) {
+        const auto batch = ExtentBatch::read(before.container().file(), *chunk, original.size());
+        ASSERT_TRUE(batch);
+        begin = batch->begin();
+        end = batch->end();
       }
-      EXPECT_EQ(reader.manifest().devices.size(), devices);
-      EXPECT_EQ(report->devices_recovered, devices);
-      for (std::uint32_t id = 0; id < source.segments().size(); ++id) {
-        const ByteVector& before = source.segments()[id];
-        if (sound.segment_chunks(id).back()->body_end() <= size) {
-          EXPECT_EQ(memory(id), before);
-        } else {
-          EXPECT_EQ(memory(id), ByteVector(before.size()));
-          EXPECT_THAT(report->losses, Contains(lost_memory(id, 0, before.size())));
+      for (std::uint64_t at = begin; at < end; at += extent) {
+        const std::uint64_t bytes = std::min(extent, end - at);
+        const bool lost = std::any_of(report.losses.begin(), report.losses.end(), [&](const Loss& loss) {
+          return loss.kind == Loss::Kind::kMemory && loss.segment == id && loss.offset <= at &&
+                 at < loss.offset + loss.size;
+        });
+        SCOPED_TRACE(::testing::Message() << "segment " << id << " at " << at);
+        if (chunk->body_end() <= size) {
+          EXPECT_FALSE(lost);
         }
+        if (flat) {
+          EXPECT_EQ(lost, chunk->body_offset() + at + bytes > size);
+        }
+        const ByteView now = ByteView(found).subspan(at, bytes);
+        EXPECT_TRUE(lost ? is_all_zero(now) : std::ranges::equal(now, ByteView(original).subspan(at, bytes)));
       }
-      // The header of END says that everything before it was written.
-      const auto chunks = sound.container().chunks();
-      const bool is_complete = chunks[chunks.size() - 2].meta_offset() <= size;
-      EXPECT_EQ(report->losses.empty(), is_complete);
-      EXPECT_EQ(reader.header().has_incompatible(kFeatureRecovered), !report->losses.empty());
-      EXPECT_EQ(std::vector(reader.losses().begin(), reader.losses().end()), report->losses);
+    }
+  }
+
+  static void expect_foreign_chunk(const SnapshotReader& before, std::uint64_t size,
+                                   const SnapshotReader& after) {
+    std::size_t whole = 0;
+    for (const ChunkRecord* chunk : before.unknown_chunks()) {
+      if (chunk->body_end() <= size) ++whole;
+    }
+    ASSERT_EQ(after.unknown_chunks().size(), whole);
+    for (const ChunkRecord* chunk : after.unknown_chunks()) {
+      EXPECT_EQ(chunk->header.body_hash, before.unknown_chunks().front()->header.body_hash);
+    }
+  }
+};
+
+TEST_F(Cut, AtEvery64BytesTheWholeChunksOfEveryEncodingComeBackExactly) {
+  const test::SmallSnapshot source = small();
+  for (const Sound& sound : all_encodings_with_contents(source)) {
+    const SnapshotReader before = open(sound.bytes);
+    for (std::size_t size = 0; size < sound.bytes.size(); size += 64) {
+      SCOPED_TRACE(size);
+      ASSERT_NO_FATAL_FAILURE(expect_whole_chunks(sound, before, size));
+    }
+  }
+}
+
+TEST_F(Cut, AtEvery64BytesTheWholeBatchesOfASegmentComeBackExactly) {
+  const test::SmallSnapshot source = small();
+  // Compressed, the first extent has more than one block.
+  for (const auto& [codec, text_pages] : {std::pair(Codec::kNone, 2u), std::pair(Codec::kLz4, 17u)}) {
+    const ByteVector memory = text_memory(text_pages);
+    const Sound sound = in_three_batches(source, memory, text_pages, codec);
+    const auto before = SnapshotReader::open(test::memory_file(sound.bytes), {ReadLevel::kFull, true});
+    ASSERT_TRUE(before) << before.error().to_string();
+    ASSERT_EQ(before->segment_chunks(0).size(), 3u);
+    for (std::uint64_t size = tables_end(*before) / 64 * 64; size < sound.bytes.size(); size += 64) {
+      SCOPED_TRACE(size);
+      ASSERT_NO_FATAL_FAILURE(expect_whole_chunks(sound, *before, size));
+    }
+  }
+}
+
+TEST_F(Cut, AroundTheEndOfEveryExtentTheWholeOnesOfAFlatSegmentComeBackExactly) {
+  const test::SmallSnapshot source;
+  const Sound sound{source.bytes(), source.contents(), source.segments()};
+  const SnapshotReader before = open(sound.bytes);
+  const ChunkRecord& chunk = *before.segment_chunks(2).front();
+  for (std::uint64_t end = 1u << 18; end < source.segments()[2].size(); end += 1u << 18) {
+    for (const std::uint64_t size : {end - 64, end, end + 64}) {
+      SCOPED_TRACE(size);
+      ASSERT_NO_FATAL_FAILURE(expect_whole_chunks(sound, before, chunk.body_offset() + size));
     }
   }
 }
