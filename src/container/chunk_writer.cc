@@ -4,21 +4,12 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <limits>
 
 #include "base/checked.h"
 #include "format/digest.h"
 #include "format/footer.h"
 
 namespace vmsnap {
-
-namespace {
-
-Error too_large() {
-  return {ErrorKind::kLimitExceeded, "the file would become too large"};
-}
-
-}  // namespace
 
 ChunkWriter::ChunkWriter(Sink& sink, FileHeader header)
     : sink_(&sink), header_(std::move(header)), seed_(header_.hash_seed()) {}
@@ -61,14 +52,7 @@ Result<ChunkHeader> ChunkWriter::next_header(const ChunkSpec& spec, std::size_t 
   return header;
 }
 
-void ChunkWriter::record(const ChunkHeader& header, const EncodedChunkHeader& encoded, std::uint64_t offset,
-                         std::uint64_t end, ByteView meta) {
-  index_.push_back({offset, end - offset, chunk_digest(encoded, meta), header.type, header.instance,
-                    header.schema_id, header.flags});
-}
-
-Result<std::uint64_t> ChunkWriter::place_body(ChunkHeader& header, std::uint64_t size,
-                                              std::uint64_t alignment) const {
+Result<void> ChunkWriter::place_body(ChunkHeader& header, std::uint64_t size, std::uint64_t alignment) const {
   const std::uint64_t meta_end = sink_->position() + kChunkHeaderSize + header.meta_size;
   const auto body_offset = checked_align_up(meta_end, alignment);
   if (size == 0 || !body_offset || alignment < kChunkAlignment ||
@@ -78,57 +62,53 @@ Result<std::uint64_t> ChunkWriter::place_body(ChunkHeader& header, std::uint64_t
   }
   header.gap = static_cast<std::uint32_t>(*body_offset - meta_end);
   header.body_size = size;
+  return {};
+}
+
+Result<std::uint64_t> ChunkWriter::end_of(const ChunkHeader& header) const {
   const auto end = chunk_end(header, sink_->position());
-  if (!end || *end > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
-    return too_large().in_chunk(chunk_name(header.type, header.sequence));
-  }
-  return *end;
+  if (end) return *end;
+  return Error(ErrorKind::kLimitExceeded, "the file would become too large")
+      .in_chunk(chunk_name(header.type, header.sequence));
+}
+
+Result<IndexLine> ChunkWriter::begin_chunk(ChunkHeader header, ByteView meta, std::uint64_t body_hash) {
+  const std::uint64_t offset = sink_->position();
+  VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t end, end_of(header));
+  header.meta_hash = xxh3_64(meta);
+  header.body_hash = body_hash;
+  const EncodedChunkHeader encoded = encode(header, seed_, offset);
+  const std::array<ByteView, 2> head = {encoded, meta};
+  VMSNAP_RETURN_IF_ERROR(sink_->write(head));
+  return IndexLine{offset,           end - offset, chunk_digest(encoded, meta), header.type, header.instance,
+                   header.schema_id, header.flags};
+}
+
+Result<void> ChunkWriter::end_chunk(const IndexLine& line) {
+  VMSNAP_RETURN_IF_ERROR(sink_->skip(line.offset + line.size - sink_->position()));
+  index_.push_back(line);
+  return {};
 }
 
 Result<void> ChunkWriter::append(const ChunkSpec& spec, ByteView meta, ByteView body) {
   if (!body.empty()) return append(spec, meta, ChunkBody{{&body, 1}, kChunkAlignment, xxh3_64(body)});
-  VMSNAP_ASSIGN_OR_RETURN(ChunkHeader header, next_header(spec, meta.size()));
-  header.meta_hash = xxh3_64(meta);
-  header.body_hash = xxh3_64({});
-  const std::uint64_t offset = sink_->position();
-  const auto end = chunk_end(header, offset);
-  if (!end) return too_large();
-  const EncodedChunkHeader encoded = encode(header, seed_, offset);
-  static constexpr std::array<std::byte, kChunkAlignment> kPad{};
-  const std::array<ByteView, 3> pieces = {
-      encoded, meta, ByteView(kPad).first(*end - offset - kChunkHeaderSize - meta.size())};
-  VMSNAP_RETURN_IF_ERROR(sink_->write(pieces));
-  record(header, encoded, offset, *end, meta);
-  return {};
+  VMSNAP_ASSIGN_OR_RETURN(const ChunkHeader header, next_header(spec, meta.size()));
+  VMSNAP_ASSIGN_OR_RETURN(const IndexLine line, begin_chunk(header, meta, xxh3_64({})));
+  return end_chunk(line);
 }
 
 Result<void> ChunkWriter::append(const ChunkSpec& spec, ByteView meta, const ChunkBody& body) {
-  VMSNAP_ASSIGN_OR_RETURN(ChunkHeader header, next_header(spec, meta.size()));
-  std::uint64_t body_size = 0;
-  for (const ByteView piece : body.pieces) body_size += piece.size();
-  VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t end, place_body(header, body_size, body.alignment));
-  header.meta_hash = xxh3_64(meta);
-  header.body_hash = body.hash;
-  const std::uint64_t offset = sink_->position();
-  const EncodedChunkHeader encoded = encode(header, seed_, offset);
-  const std::array<ByteView, 2> head = {encoded, meta};
-  VMSNAP_RETURN_IF_ERROR(sink_->write(head));
-  VMSNAP_RETURN_IF_ERROR(sink_->skip(header.gap));
-  VMSNAP_RETURN_IF_ERROR(sink_->write(body.pieces));
-  VMSNAP_RETURN_IF_ERROR(sink_->skip(end - sink_->position()));
-  record(header, encoded, offset, end, meta);
-  return {};
+  std::uint64_t size = 0;
+  for (const ByteView piece : body.pieces) size += piece.size();
+  return append(
+      spec, meta,
+      StreamedBody{size, body.hash, [&](Sink& sink) { return sink.write(body.pieces); }, body.alignment});
 }
 
 Result<void> ChunkWriter::append(const ChunkSpec& spec, ByteView meta, const StreamedBody& body) {
   VMSNAP_ASSIGN_OR_RETURN(ChunkHeader header, next_header(spec, meta.size()));
-  VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t end, place_body(header, body.size, kChunkAlignment));
-  header.meta_hash = xxh3_64(meta);
-  header.body_hash = body.hash;
-  const std::uint64_t offset = sink_->position();
-  const EncodedChunkHeader encoded = encode(header, seed_, offset);
-  const std::array<ByteView, 2> head = {encoded, meta};
-  VMSNAP_RETURN_IF_ERROR(sink_->write(head));
+  VMSNAP_RETURN_IF_ERROR(place_body(header, body.size, body.alignment));
+  VMSNAP_ASSIGN_OR_RETURN(const IndexLine line, begin_chunk(header, meta, body.hash));
   VMSNAP_RETURN_IF_ERROR(sink_->skip(header.gap));
   const std::uint64_t body_begin = sink_->position();
   VMSNAP_RETURN_IF_ERROR(body.source(*sink_));
@@ -136,9 +116,7 @@ Result<void> ChunkWriter::append(const ChunkSpec& spec, ByteView meta, const Str
     return Error(ErrorKind::kInternal, "the body has another size than was announced")
         .in_chunk(chunk_name(spec.type, header.sequence));
   }
-  VMSNAP_RETURN_IF_ERROR(sink_->skip(end - sink_->position()));
-  record(header, encoded, offset, end, meta);
-  return {};
+  return end_chunk(line);
 }
 
 Result<ChunkReservation> ChunkWriter::reserve(const ChunkSpec& spec, std::uint32_t meta_size,
@@ -150,6 +128,7 @@ Result<ChunkReservation> ChunkWriter::reserve(const ChunkSpec& spec, std::uint32
         .in_file(sink_->name());
   }
   VMSNAP_RETURN_IF_ERROR(place_body(header, body_size, alignment));
+  VMSNAP_RETURN_IF_ERROR(end_of(header));
   reserved_ = true;
   const std::uint64_t offset = sink_->position();
   return ChunkReservation{header, offset, offset + kChunkHeaderSize + meta_size + header.gap};
@@ -157,22 +136,14 @@ Result<ChunkReservation> ChunkWriter::reserve(const ChunkSpec& spec, std::uint32
 
 Result<void> ChunkWriter::commit(const ChunkReservation& reservation, ByteView meta,
                                  std::uint64_t body_hash) {
-  ChunkHeader header = reservation.header;
-  const std::uint64_t offset = reservation.offset;
-  if (!reserved_ || offset != sink_->position() || meta.size() != header.meta_size) {
+  const ChunkHeader& header = reservation.header;
+  if (!reserved_ || reservation.offset != sink_->position() || meta.size() != header.meta_size) {
     return Error(ErrorKind::kInternal, "the meta has another size than was reserved for it")
         .in_chunk(chunk_name(header.type, header.sequence));
   }
   reserved_ = false;
-  header.meta_hash = xxh3_64(meta);
-  header.body_hash = body_hash;
-  const EncodedChunkHeader encoded = encode(header, seed_, offset);
-  const std::array<ByteView, 2> head = {encoded, meta};
-  VMSNAP_RETURN_IF_ERROR(sink_->write(head));
-  const std::uint64_t end = *chunk_end(header, offset);
-  VMSNAP_RETURN_IF_ERROR(sink_->skip(end - sink_->position()));
-  record(header, encoded, offset, end, meta);
-  return {};
+  VMSNAP_ASSIGN_OR_RETURN(const IndexLine line, begin_chunk(header, meta, body_hash));
+  return end_chunk(line);
 }
 
 Result<WrittenFile> ChunkWriter::finish(std::uint32_t end_schema_id, std::uint32_t index_schema_id) {

@@ -47,11 +47,12 @@ struct ChunkBody {
   std::uint64_t hash = 0;                     // as the chunk's flags demand
 };
 
-/// The body of a chunk that its source writes piece by piece, at a multiple of kChunkAlignment.
+/// The body of a chunk that its source writes piece by piece.
 struct StreamedBody {
   std::uint64_t size = 0;                          // bytes, not 0
   std::uint64_t hash = 0;                          // as the chunk's flags demand
   std::function<Result<void>(Sink& sink)> source;  // writes exactly `size` bytes
+  std::uint64_t alignment = kChunkAlignment;       // a power of two, at least kChunkAlignment
 };
 
 /// Writes one snapshot into an empty sink. Calls: begin(), then append() or reserve()+commit() for each
@@ -100,11 +101,15 @@ class ChunkWriter {
   ChunkWriter(Sink& sink, FileHeader header);
 
   [[nodiscard]] Result<ChunkHeader> next_header(const ChunkSpec& spec, std::size_t meta_size) const;
-  /// Finds the place for a body: gap and body_size of the header, and with them the end of the chunk.
-  [[nodiscard]] Result<std::uint64_t> place_body(ChunkHeader& header, std::uint64_t size,
-                                                 std::uint64_t alignment) const;
-  void record(const ChunkHeader& header, const EncodedChunkHeader& encoded, std::uint64_t offset,
-              std::uint64_t end, ByteView meta);
+  /// Gives the header a body at the first multiple of `alignment` after the meta.
+  [[nodiscard]] Result<void> place_body(ChunkHeader& header, std::uint64_t size,
+                                        std::uint64_t alignment) const;
+  /// Where the chunk ends that begins at position().
+  [[nodiscard]] Result<std::uint64_t> end_of(const ChunkHeader& header) const;
+  /// Writes header and meta. The line of the index is for end_chunk(), once the body is written.
+  [[nodiscard]] Result<IndexLine> begin_chunk(ChunkHeader header, ByteView meta, std::uint64_t body_hash);
+  /// Skips what is left of the chunk.
+  [[nodiscard]] Result<void> end_chunk(const IndexLine& line);
 
   Sink* sink_;
   FileHeader header_;
