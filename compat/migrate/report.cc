@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "migrate/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace vmsnap::compat {
+namespace {
+
+/// "DEVICE.field = value: consequence", joined.
+std::string list_refused(const std::vector<DeviceReport>& devices) {
+  std::string text;
+  for (const DeviceReport& device : devices) {
+    for (const Outcome& outcome : device.outcomes) {
+      if (!outcome.refused()) continue;
+      text += fmt::format("{}{}.{} = {} ({})", text.empty() ? "" : "; ", device.device, outcome.field,
+                          outcome.value, outcome.sentence);
+    }
+  }
+  return text;
+}
+
+Error refusal(const std::vector<DeviceReport>& devices, const std::string& target) {
+  return {ErrorKind::kUnsupported,
+          fmt::format("{} cannot express what the guest could miss: {}; allow each loss by its name, or keep "
+                      "the newer version",
+                      target, list_refused(devices))};
+}
+
+}  // namespace
+
+std::string_view to_string(OutcomeKind kind) {
+  switch (kind) {
+    case OutcomeKind::kCarried:
+      return "carried";
+    case OutcomeKind::kConverted:
+      return "converted";
+    case OutcomeKind::kDefaulted:
+      return "defaulted";
+    case OutcomeKind::kLost:
+      return "lost";
+  }
+  return "lost";
+}
+
+bool DeviceReport::refused() const {
+  return std::any_of(outcomes.begin(), outcomes.end(),
+                     [](const Outcome& outcome) { return outcome.refused(); });
+}
+
+bool MigrationReport::refused() const {
+  return std::any_of(devices.begin(), devices.end(),
+                     [](const DeviceReport& device) { return device.refused(); });
+}
+
+Error refusal(const MigrationReport& report) {
+  return refusal(report.devices, fmt::format("level {}", report.to_level));
+}
+
+Error refusal(const DeviceReport& report) {
+  return refusal(std::vector<DeviceReport>{report},
+                 fmt::format("version {} of {}", to_string(report.path.back()), report.type))
+      .in_device(report.device);
+}
+
+}  // namespace vmsnap::compat
