@@ -82,9 +82,8 @@ class Rules(base.ReaderTest):
         unknown = {**base.UNKNOWN_CHUNK, 'flags': 0}
         for chunk in (lost(UART), unknown, late_schema):
             small = recovered(lost(UART), chunk)
-            small = replace(small, schemas=small.schemas + (base.UNKNOWN_SCHEMA,))
-            if chunk is late_schema:
-                small = recovered(lost(UART), chunk)
+            if chunk is unknown:
+                small = replace(small, schemas=small.schemas + (base.UNKNOWN_SCHEMA,))
             self.assert_refused(Corrupt, small.build(), 'follows LOST')
 
     def test_of_the_chunk(self) -> None:
@@ -92,9 +91,10 @@ class Rules(base.ReaderTest):
         self.assert_refused(Corrupt, recovered(lost(UART, flags=w.SAFE_TO_COPY)).build(), 'not CRITICAL')
         self.assert_refused(Corrupt, recovered(lost(UART, body=[b'x'])).build(), 'has a body')
         self.assert_refused(Corrupt, recovered(lost(UART, schema_id=99)).build(), 'no SCHM chunk before it')
-        self.assert_refused(Corrupt, recovered(lost(UART, meta=w.flatbuffer(b'END ', {0: [UART]}))).build(), 'identifier')
-        two = replace(w.LOST_SCHEMA, major=2)
-        self.assert_refused(Unsupported, replace(recovered(lost(UART)), schemas=w.Small().schemas + (two,)).build(), '2.0')
+        foreign = w.flatbuffer(b'END ', {0: [UART]})
+        self.assert_refused(Corrupt, recovered(lost(UART, meta=foreign)).build(), 'identifier')
+        later = replace(recovered(lost(UART)), schemas=w.Small().schemas + (replace(w.LOST_SCHEMA, major=2),))
+        self.assert_refused(Unsupported, later.build(), '2.0')
 
     def test_of_what_is_missing(self) -> None:
         size, offset = ('Q', 4096), ('Q', 4096)
