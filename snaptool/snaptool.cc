@@ -51,6 +51,8 @@ int snaptool_main(std::span<const char* const> arguments, Output& output) {
   add_check_command(app, action);
   add_repack_command(app, action);
   add_recover_command(app, action);
+  add_diff_command(app, action);
+  add_levels_command(app, action);
 
   if (arguments.size() <= 1) {
     output.complain("no command is given; try snaptool --help");

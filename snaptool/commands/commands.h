@@ -22,6 +22,8 @@ void add_show_command(CLI::App& app, Action& action);
 void add_check_command(CLI::App& app, Action& action);
 void add_repack_command(CLI::App& app, Action& action);
 void add_recover_command(CLI::App& app, Action& action);
+void add_diff_command(CLI::App& app, Action& action);
+void add_levels_command(CLI::App& app, Action& action);
 
 /// Options of every command.
 struct CommonOptions {

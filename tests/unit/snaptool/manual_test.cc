@@ -13,7 +13,8 @@
 namespace vmsnap::snaptool {
 namespace {
 
-const std::vector<std::string> kCommands = {"info", "ls", "show", "check", "repack", "recover"};
+const std::vector<std::string> kCommands = {"info",  "levels", "ls",     "show",
+                                            "check", "diff",   "repack", "recover"};
 
 std::string read_manual() {
   std::ifstream file(VMSNAP_MANUAL);
