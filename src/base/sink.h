@@ -33,6 +33,10 @@ class Sink {
   /// Appends `size` zero bytes, as a hole where the sink has holes. Errors: Io.
   [[nodiscard]] Result<void> skip(std::uint64_t size);
 
+  /// Appends `size` bytes of `from`, from `offset` on; its holes are skipped. Where both are files of a file
+  /// system that can share extents, nothing is copied. Errors: Io; Truncated (`from` ends before that).
+  [[nodiscard]] Result<void> copy(const File& from, std::uint64_t offset, std::uint64_t size);
+
   /// The file behind the sink, for writers that go back or leave out; nullptr when there is none. It may be
   /// written at any offset below position().
   [[nodiscard]] virtual const File* seekable() const { return nullptr; }
@@ -40,6 +44,8 @@ class Sink {
  protected:
   /// One call of the kind of writev(2) at position(): the number of bytes taken, or -1 with errno.
   [[nodiscard]] virtual ssize_t write_some(std::span<const iovec> pieces) = 0;
+  /// As copy_file_range(2), to position().
+  [[nodiscard]] virtual ssize_t copy_some(const File& from, std::uint64_t offset, std::uint64_t size);
   /// True when bytes that are skipped need not be written.
   [[nodiscard]] virtual bool has_holes() const { return false; }
   /// The error for a failed write.
@@ -60,6 +66,7 @@ class FileSink final : public Sink {
 
  protected:
   [[nodiscard]] ssize_t write_some(std::span<const iovec> pieces) override;
+  [[nodiscard]] ssize_t copy_some(const File& from, std::uint64_t offset, std::uint64_t size) override;
   [[nodiscard]] bool has_holes() const override { return true; }
 
  private:
