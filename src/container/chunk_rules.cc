@@ -12,10 +12,6 @@ Error corrupt(const ChunkRecord& chunk, std::uint64_t offset, std::string messag
   return Error(ErrorKind::kCorrupt, std::move(message)).at_offset(offset).in_chunk(chunk.name());
 }
 
-Error in_meta(Error error, const ChunkRecord& chunk) {
-  return std::move(error.at_offset(chunk.meta_offset()).in_chunk(chunk.name()));
-}
-
 /// What the format fixes in the headers of the container's own chunks.
 std::optional<std::string> wrong_role(const ChunkHeader& header) {
   if (!is_container_chunk(header.type)) return std::nullopt;
@@ -75,6 +71,10 @@ std::optional<std::string> wrong_geometry(const ChunkRecord& chunk, const FileHe
 }
 
 }  // namespace
+
+Error in_meta(Error error, const ChunkRecord& chunk) {
+  return std::move(error.at_offset(chunk.meta_offset()).in_chunk(chunk.name()));
+}
 
 ChunkRules::ChunkRules(const FileHeader& header)
     : header_(header), seed_(header.hash_seed()), offset_(header.encoded_size()) {}

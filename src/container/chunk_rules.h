@@ -32,6 +32,9 @@ struct ChunkRecord {
   [[nodiscard]] std::string name() const { return chunk_name(header.type, header.sequence); }
 };
 
+/// Adds to an error about the meta of a chunk where that meta is.
+[[nodiscard]] Error in_meta(Error error, const ChunkRecord& chunk);
+
 /// Follows chunk headers from the front: hashes, sequence numbers, order, role, alignment. Not thread-safe.
 class ChunkRules {
  public:

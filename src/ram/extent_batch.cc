@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "ram/extent_batch.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "format/constants.h"
-#include "format/digest.h"
+#include "ram/ram_chunk.h"
 
 namespace vmsnap {
 
@@ -44,23 +42,11 @@ Result<ExtentBatch> ExtentBatch::read(const File& file, const ChunkRecord& chunk
 
 Result<ExtentBatch> ExtentBatch::decode(const ChunkRecord& chunk, ByteView bytes,
                                         std::uint64_t segment_size) {
-  const auto at_chunk = [&](Error error) {
-    return std::move(error.at_offset(chunk.meta_offset()).in_chunk(chunk.name()));
-  };
   const auto codec = static_cast<Codec>(chunk.header.codec());
-  auto meta = decode_extent_ram(bytes, segment_size, chunk.header.body_size, codec);
-  if (!meta) return at_chunk(std::move(meta).error());
-  if (meta->segment != chunk.header.instance) {
-    return at_chunk(
-        Error(ErrorKind::kCorrupt, fmt::format("the meta belongs to segment {}, the chunk to segment {}",
-                                               meta->segment, chunk.header.instance))
-            .in_field("segment"));
-  }
-  if (chunk.header.has_leaves() && leaves_hash(meta->leaves) != chunk.header.body_hash) {
-    return at_chunk(
-        Error(ErrorKind::kCorrupt, "the leaves do not match the body hash of the chunk").in_field("leaves"));
-  }
-  return ExtentBatch(std::move(*meta), segment_size, codec);
+  VMSNAP_ASSIGN_OR_RETURN(
+      ExtentRamMeta meta,
+      checked_ram_meta(chunk, decode_extent_ram(bytes, segment_size, chunk.header.body_size, codec)));
+  return ExtentBatch(std::move(meta), segment_size, codec);
 }
 
 ExtentBatch::Piece ExtentBatch::piece_at(std::uint64_t at, std::uint64_t limit) const {

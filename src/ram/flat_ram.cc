@@ -5,7 +5,7 @@
 
 #include "container/flatbuffer.h"
 #include "format/constants.h"
-#include "format/digest.h"
+#include "ram/ram_chunk.h"
 #include "ramf_generated.h"
 
 namespace vmsnap {
@@ -60,23 +60,8 @@ Result<FlatRamMeta> decode_flat_ram(ByteView meta, std::uint64_t segment_size) {
   return result;
 }
 
-Result<FlatRamMeta> decode_flat_ram(const ChunkRecord& chunk, ByteView bytes) {
-  const auto at_chunk = [&](Error error) {
-    return std::move(error.at_offset(chunk.meta_offset()).in_chunk(chunk.name()));
-  };
-  auto meta = decode_flat_ram(bytes, chunk.header.body_size);
-  if (!meta) return at_chunk(std::move(meta).error());
-  if (meta->segment != chunk.header.instance) {
-    return at_chunk(
-        Error(ErrorKind::kCorrupt, fmt::format("the meta belongs to segment {}, the chunk to segment {}",
-                                               meta->segment, chunk.header.instance))
-            .in_field("segment"));
-  }
-  if (leaves_hash(meta->leaves) != chunk.header.body_hash) {
-    return at_chunk(
-        Error(ErrorKind::kCorrupt, "the leaves do not match the body hash of the chunk").in_field("leaves"));
-  }
-  return meta;
+Result<FlatRamMeta> decode_flat_ram(const ChunkRecord& chunk, ByteView meta) {
+  return checked_ram_meta(chunk, decode_flat_ram(meta, chunk.header.body_size));
 }
 
 Result<FlatRamMeta> read_flat_ram_meta(const File& file, const ChunkRecord& chunk) {
