@@ -9,8 +9,6 @@
 
 #include "container/chunk_reader.h"
 #include "container/chunk_writer.h"
-#include "ram/extent_ram_writer.h"
-#include "ram/flat_ram_writer.h"
 #include "snapshot/encoding_rules.h"
 
 namespace vmsnap {
@@ -32,42 +30,24 @@ class CopyWriter {
         writer.append({kChunkManifest, table_schema(kChunkManifest, plan_.manifest)}, plan_.manifest.meta));
     VMSNAP_RETURN_IF_ERROR(writer.append({kChunkMemoryMap, table_schema(kChunkMemoryMap, plan_.memory_map)},
                                          plan_.memory_map.meta));
-    SnapshotSummary summary;
-    VMSNAP_RETURN_IF_ERROR(write_memory(summary));
+    VMSNAP_ASSIGN_OR_RETURN(
+        const SnapshotSummary summary,
+        write_memory(writer, own_schema(ram_chunk_type(options_)), plan_.segments, plan_.source, options_));
     for (const CopiedChunk& chunk : plan_.chunks) VMSNAP_RETURN_IF_ERROR(write_chunk(chunk));
     if (!plan_.losses.empty()) {
       VMSNAP_ASSIGN_OR_RETURN(const ByteVector lost, encode(plan_.losses, plan_.segments));
       VMSNAP_RETURN_IF_ERROR(writer.append({kChunkLost, own_schema(kChunkLost)}, lost));
     }
-    VMSNAP_ASSIGN_OR_RETURN(const WrittenFile written,
-                            writer.finish(own_schema(kChunkEnd), own_schema(kChunkIndex)));
-    summary.uuid = header.uuid;
-    summary.root = written.root;
-    summary.file_size = written.size;
-    summary.chunk_count = written.chunk_count;
-    return summary;
+    return finish_file(writer, own_schema(kChunkEnd), own_schema(kChunkIndex), summary);
   }
 
  private:
-  [[nodiscard]] bool is_extents() const { return options_.encoding == RamEncoding::kExtents; }
-  [[nodiscard]] bool has_memory() const { return !plan_.segments.segments.empty(); }
-  [[nodiscard]] FourCc ram_type() const { return is_extents() ? kChunkExtentRam : kChunkFlatRam; }
-
   Result<FileHeader> make_header() const {
-    FileHeader header;
+    VMSNAP_ASSIGN_OR_RETURN(FileHeader header, make_file_header(plan_.segments, options_));
     header.arch = plan_.arch;
-    if (options_.uuid) {
-      header.uuid = *options_.uuid;
-    } else {
-      VMSNAP_ASSIGN_OR_RETURN(header.uuid, Uuid::random());
-    }
-    if (is_extents() && has_memory()) header.features = extent_ram_features(options_.codec);
     if (!plan_.losses.empty()) {
       header.features.push_back({FeatureKind::kIncompatible, kFeatureRecovered, "recovered"});
     }
-    std::uint64_t largest = 0;
-    for (const MemorySegment& segment : plan_.segments.segments) largest = std::max(largest, segment.size);
-    header.body_align_shift = choose_body_align_shift(is_extents() ? 0 : largest);
     return header;
   }
 
@@ -95,7 +75,9 @@ class CopyWriter {
     std::uint32_t id = 0;
     for (const ChunkType& type : container_chunk_types()) {
       if (type.type == kChunkSchema ? schema_of_schemas : !is_made_anew(type.type)) continue;
-      if (is_ram_chunk(type.type) && (!has_memory() || type.type != ram_type())) continue;
+      if (is_ram_chunk(type.type) &&
+          (plan_.segments.segments.empty() || type.type != ram_chunk_type(options_)))
+        continue;
       if (type.type == kChunkLost && plan_.losses.empty()) continue;
       do {
         ++id;
@@ -116,22 +98,6 @@ class CopyWriter {
 
   [[nodiscard]] std::uint32_t table_schema(FourCc type, const CopiedTable& table) const {
     return table.schema_id ? *table.schema_id : own_schema(type);
-  }
-
-  Result<void> write_memory(SnapshotSummary& summary) {
-    for (const MemorySegment& segment : plan_.segments.segments) {
-      VMSNAP_ASSIGN_OR_RETURN(const std::unique_ptr<ExtentSource> source, plan_.source(segment.id));
-      const std::uint32_t schema = own_schema(ram_type());
-      VMSNAP_ASSIGN_OR_RETURN(
-          const WrittenRam ram,
-          is_extents()
-              ? write_extent_ram(*writer_, schema, segment.id, *source, options_.codec, options_.pass)
-              : write_flat_ram(*writer_, schema, segment.id, *source, options_.pass));
-      summary.ram_bytes += segment.size;
-      summary.ram_data_bytes += ram.data_bytes;
-      summary.ram_stored_bytes += ram.stored_bytes;
-    }
-    return {};
   }
 
   Result<void> write_chunk(const CopiedChunk& copied) {

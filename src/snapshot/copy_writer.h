@@ -3,8 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -13,7 +11,7 @@
 #include "base/result.h"
 #include "base/sink.h"
 #include "container/chunk_rules.h"
-#include "ram/extent_source.h"
+#include "snapshot/encoding_rules.h"
 #include "snapshot/lost.h"
 #include "snapshot/manifest.h"
 #include "snapshot/schema_meta.h"
@@ -49,14 +47,14 @@ struct CopyPlan {
   CopiedTable manifest;
   CopiedTable memory_map;
   MemoryMap segments;  // what memory_map says
-  std::function<Result<std::unique_ptr<ExtentSource>>(std::uint32_t segment)> source;
+  SegmentSource source;
   std::vector<CopiedChunk> chunks;  // states of devices, and others that may be copied
   std::vector<Loss> losses;         // not empty: the new file is marked as recovered
 };
 
-/// Writes the file into an empty sink; metas and bodies are verified on the way. Of `options`,
-/// body_align_shift does not matter. Errors: Io, Truncated, Corrupt (of the other file); Usage (flat memory
-/// needs a sink with a file behind it); LimitExceeded; InvalidState (cancelled); those of the sources.
+/// Writes the file into an empty sink; metas and bodies are verified on the way. Errors: Io, Truncated,
+/// Corrupt (of the other file); Usage (flat memory needs a sink with a file behind it); LimitExceeded;
+/// InvalidState (cancelled); those of the sources.
 [[nodiscard]] Result<SnapshotSummary> write_copy(Sink& sink, const CopyPlan& plan,
                                                  const SnapshotWriteOptions& options);
 

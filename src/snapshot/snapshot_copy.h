@@ -23,10 +23,9 @@ struct CopyReport {
 /// another encoding. The new file has a UUID of its own. Manifest, memory map and the states of all devices
 /// keep their bytes and schemas, whether or not this build knows them. Chunks of unknown meaning are copied
 /// if they may be, are left out if they are optional, and keep the file from being copied otherwise. Every
-/// extent is verified on the way; memory use does not depend on the size of the guest. Of `options`,
-/// body_align_shift does not matter. Errors: Io; Truncated, Corrupt (of `from`); Unsupported (a critical
-/// chunk that may not be copied); Usage (options and sink do not go together); LimitExceeded; InvalidState
-/// (cancelled).
+/// extent is verified on the way; memory use does not depend on the size of the guest. Errors: Io; Truncated,
+/// Corrupt (of `from`); Unsupported (a critical chunk that may not be copied); Usage (options and sink do not
+/// go together); LimitExceeded; InvalidState (cancelled).
 [[nodiscard]] Result<CopyReport> copy_snapshot(const SnapshotReader& from, Sink& to,
                                                const SnapshotWriteOptions& options);
 

@@ -4,12 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "base/atomic_file.h"
 #include "container/chunk_writer.h"
 #include "container/flatbuffer.h"
-#include "ram/extent_ram_writer.h"
-#include "ram/flat_ram_writer.h"
 #include "snapshot/encoding_rules.h"
 #include "snapshot/schema_meta.h"
 
@@ -111,15 +110,6 @@ class SchemaWriter {
   std::vector<EmbeddedSchema> written_;
 };
 
-std::uint8_t body_align_shift(const SnapshotContents& contents, const SnapshotWriteOptions& options) {
-  if (options.body_align_shift) return *options.body_align_shift;
-  if (options.encoding != RamEncoding::kFlat) return kMinBodyAlignShift;
-  std::uint64_t largest = 0;
-  for (const RamSource& source : contents.segments)
-    largest = std::max<std::uint64_t>(largest, source.bytes.size());
-  return choose_body_align_shift(largest);
-}
-
 }  // namespace
 
 Result<SnapshotSummary> write_snapshot(Sink& sink, const SnapshotContents& contents,
@@ -133,22 +123,10 @@ Result<SnapshotSummary> write_snapshot(Sink& sink, const SnapshotContents& conte
   VMSNAP_RETURN_IF_ERROR(check_states(contents, device_types));
   VMSNAP_RETURN_IF_ERROR(check_segments(contents));
 
-  FileHeader header;
-  header.body_align_shift = body_align_shift(contents, options);
-  if (header.body_align_shift < kMinBodyAlignShift || header.body_align_shift > kMaxBodyAlignShift) {
-    return usage(fmt::format("the body alignment 2^{} is outside 2^{}..2^{}", header.body_align_shift,
-                             kMinBodyAlignShift, kMaxBodyAlignShift));
-  }
-  if (options.uuid) {
-    header.uuid = *options.uuid;
-  } else {
-    VMSNAP_ASSIGN_OR_RETURN(header.uuid, Uuid::random());
-  }
-  const bool extents = options.encoding == RamEncoding::kExtents;
-  if (extents && !contents.segments.empty()) header.features = extent_ram_features(options.codec);
-  const FourCc ram_type = extents ? kChunkExtentRam : kChunkFlatRam;
+  VMSNAP_ASSIGN_OR_RETURN(const FileHeader header, make_file_header(contents.memory_map, options));
   VMSNAP_ASSIGN_OR_RETURN(ChunkWriter writer, ChunkWriter::begin(sink, header));
 
+  const FourCc ram_type = ram_chunk_type(options);
   SchemaWriter schemas(writer);
   for (const ChunkType& type : container_chunk_types()) {
     if (type.type == kChunkLost) continue;
@@ -162,30 +140,17 @@ Result<SnapshotSummary> write_snapshot(Sink& sink, const SnapshotContents& conte
 
   VMSNAP_RETURN_IF_ERROR(writer.append({kChunkManifest, schemas.id_of(kChunkManifest)}, manifest));
   VMSNAP_RETURN_IF_ERROR(writer.append({kChunkMemoryMap, schemas.id_of(kChunkMemoryMap)}, memory_map));
-  SnapshotSummary summary;
-  for (const MemorySegment& segment : contents.memory_map.segments) {
-    MemorySource source(contents.segments[segment.id]);
-    const std::uint32_t schema = schemas.id_of(ram_type);
-    VMSNAP_ASSIGN_OR_RETURN(
-        const WrittenRam ram,
-        extents ? write_extent_ram(writer, schema, segment.id, source, options.codec, options.pass)
-                : write_flat_ram(writer, schema, segment.id, source, options.pass));
-    summary.ram_bytes += segment.size;
-    summary.ram_data_bytes += ram.data_bytes;
-    summary.ram_stored_bytes += ram.stored_bytes;
-  }
+  const auto source = [&](std::uint32_t segment) -> Result<std::unique_ptr<ExtentSource>> {
+    return std::unique_ptr<ExtentSource>(std::make_unique<MemorySource>(contents.segments[segment]));
+  };
+  VMSNAP_ASSIGN_OR_RETURN(const SnapshotSummary summary, write_memory(writer, schemas.id_of(ram_type),
+                                                                      contents.memory_map, source, options));
   for (std::size_t i = 0; i < device_types.size(); ++i) {
     auto appended = writer.append({device_types[i]->type, device_schemas[i], static_cast<std::uint32_t>(i)},
                                   contents.device_states[i]);
     if (!appended) return std::move(std::move(appended).error().in_device(contents.manifest.devices[i].path));
   }
-  VMSNAP_ASSIGN_OR_RETURN(const WrittenFile written,
-                          writer.finish(schemas.id_of(kChunkEnd), schemas.id_of(kChunkIndex)));
-  summary.uuid = header.uuid;
-  summary.root = written.root;
-  summary.file_size = written.size;
-  summary.chunk_count = written.chunk_count;
-  return summary;
+  return finish_file(writer, schemas.id_of(kChunkEnd), schemas.id_of(kChunkIndex), summary);
 }
 
 Result<SnapshotSummary> write_snapshot(const File& file, const SnapshotContents& contents,

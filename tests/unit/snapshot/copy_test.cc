@@ -133,6 +133,24 @@ TEST(Copy, SaysTheSameOfMemoryAsASnapshotWrittenThatWay) {
   }
 }
 
+TEST(Copy, AlignsFlatMemoryAsItIsTold) {
+  const TempDir dir;
+  const test::SmallSnapshot source;
+  SnapshotWriteOptions options;
+  for (const std::uint8_t shift : {std::uint8_t{12}, std::uint8_t{16}}) {
+    options.body_align_shift = shift;
+    const auto report = copy_snapshot(open(source.bytes()), dir.file("copy"), options);
+    ASSERT_TRUE(report) << report.error().to_string();
+    const SnapshotReader copy = open(dir.file("copy"));
+    EXPECT_EQ(copy.header().body_align_shift, shift);
+    EXPECT_EQ(copy.segment_chunks(0).front()->body_offset() % (std::uint64_t{1} << shift), 0u);
+  }
+  options.body_align_shift = 11;
+  const auto refused = copy_snapshot(open(source.bytes()), dir.file("copy"), options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kUsage);
+}
+
 TEST(Copy, HasModeOwnerOnlyAndMayReplaceWhatItReads) {
   const TempDir dir;
   const test::SmallSnapshot source;
