@@ -2,11 +2,12 @@
 #include "ram/stored_source.h"
 
 #include <cstring>
+#include <utility>
 
 namespace vmsnap {
 
-StoredSource::StoredSource(const SegmentReader& segment)
-    : ExtentSource(segment.size(), segment.extent_shift()), segment_(segment) {}
+StoredSource::StoredSource(SegmentReader segment)
+    : ExtentSource(segment.size(), segment.extent_shift()), segment_(std::move(segment)) {}
 
 Result<void> StoredSource::scan(std::uint64_t index, Extent& extent) {
   extent.begin = extent_begin(index);

@@ -10,15 +10,15 @@ namespace vmsnap {
 /// keeps of extents, and one more.
 class StoredSource final : public ExtentSource {
  public:
-  /// `segment` must outlive the source.
-  explicit StoredSource(const SegmentReader& segment);
+  /// What `segment` refers to must outlive the source.
+  explicit StoredSource(SegmentReader segment);
 
   /// Errors: Io, Truncated; Corrupt (the bytes do not match the leaf).
   [[nodiscard]] Result<void> scan(std::uint64_t index, Extent& extent) override;
   [[nodiscard]] Result<bool> holds(std::uint64_t index, ByteView bytes) override;
 
  private:
-  const SegmentReader& segment_;
+  SegmentReader segment_;
   SegmentCursor cursor_;
   ByteVector other_;  // the extent that holds() compares with
 };

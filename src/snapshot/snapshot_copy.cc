@@ -13,26 +13,6 @@
 namespace vmsnap {
 namespace {
 
-/// A segment of an open snapshot that owns its reader.
-class OwningSource final : public ExtentSource {
- public:
-  explicit OwningSource(SegmentReader segment)
-      : ExtentSource(segment.size(), segment.extent_shift()),
-        segment_(std::move(segment)),
-        source_(segment_) {}
-
-  [[nodiscard]] Result<void> scan(std::uint64_t index, Extent& extent) override {
-    return source_.scan(index, extent);
-  }
-  [[nodiscard]] Result<bool> holds(std::uint64_t index, ByteView bytes) override {
-    return source_.holds(index, bytes);
-  }
-
- private:
-  SegmentReader segment_;
-  StoredSource source_;
-};
-
 /// Finds out what becomes of each chunk.
 Result<void> plan_chunks(const SnapshotReader& from, CopyPlan& plan, std::vector<std::string>& left_out) {
   std::set<std::uint32_t> unknown;
@@ -100,7 +80,7 @@ Result<CopyReport> copy_snapshot(const SnapshotReader& from, Sink& to, const Sna
   plan.losses.assign(from.losses().begin(), from.losses().end());
   plan.source = [&from](std::uint32_t id) -> Result<std::unique_ptr<ExtentSource>> {
     VMSNAP_ASSIGN_OR_RETURN(SegmentReader segment, from.segment(id));
-    return std::unique_ptr<ExtentSource>(std::make_unique<OwningSource>(std::move(segment)));
+    return std::unique_ptr<ExtentSource>(std::make_unique<StoredSource>(std::move(segment)));
   };
   VMSNAP_RETURN_IF_ERROR(plan_chunks(from, plan, report.left_out));
   VMSNAP_ASSIGN_OR_RETURN(report.written, write_copy(to, plan, options));
