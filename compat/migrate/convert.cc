@@ -13,6 +13,27 @@
 namespace vmsnap::compat {
 namespace {
 
+// Of one machine. Parts of a state may be shared, so the size of the file bounds neither.
+constexpr std::size_t kMaxOutcomes = std::size_t{1} << 20;
+constexpr std::size_t kMaxGrowth = std::size_t{256} << 20;  // bytes
+
+/// What the conversion of one machine may still spend.
+struct Budget {
+  std::size_t outcomes = kMaxOutcomes;
+  std::size_t bytes = kMaxGrowth;
+
+  [[nodiscard]] Result<void> spend(std::size_t used_outcomes, std::size_t used_bytes) {
+    if (used_outcomes > outcomes || used_bytes > bytes) {
+      return Error(ErrorKind::kLimitExceeded,
+                   "the states of the machine unfold to more than any real machine has; parts of them refer "
+                   "to each other too often");
+    }
+    outcomes -= used_outcomes;
+    bytes -= used_bytes;
+    return {};
+  }
+};
+
 template <typename... Args>
 Error unsupported(std::string_view field, fmt::format_string<Args...> format, Args&&... args) {
   return Error(ErrorKind::kUnsupported, fmt::format(format, std::forward<Args>(args)...)).in_field(field);
@@ -270,6 +291,8 @@ Result<LevelConversion> Migrator::convert_to_level(const Manifest& manifest, std
   conversion.report.from_level = manifest.release_level;
   conversion.report.to_level = level_number;
   ConvertedMachine machine{manifest, {}};
+  Budget budget;
+  for (const ByteView state : states) budget.bytes += state.size();
   machine.manifest.release_level = level_number;
   for (std::size_t i = 0; i < states.size(); ++i) {
     const DeviceEntry& device = manifest.devices[i];
@@ -282,6 +305,8 @@ Result<LevelConversion> Migrator::convert_to_level(const Manifest& manifest, std
               .in_device(device.path));
     }
     VMSNAP_ASSIGN_OR_RETURN(Conversion one, convert(device, states[i], *chunk, allowed));
+    VMSNAP_RETURN_IF_ERROR(
+        budget.spend(one.report.outcomes.size(), one.converted ? one.converted->state.size() : 0));
     conversion.report.devices.push_back(std::move(one.report));
     if (!one.converted) continue;
     machine.manifest.devices[i] = std::move(one.converted->device);

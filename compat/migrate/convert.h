@@ -82,8 +82,9 @@ class Migrator {
                                            const LevelChunk& target, const AllowedLosses& allowed) const;
 
   /// Converts the states of all devices, `states` by instance, up or down. Every refused loss of every device
-  /// is in the report. Errors: those of convert(); Usage (no such level); Unsupported (the level does not
-  /// know a type of device); Internal (`states` are not one per device).
+  /// is in the report. Errors: those of convert(); Usage (no such level); Unsupported (the level does not know
+  /// a type of device); LimitExceeded (the states unfold to 256 MiB more than they are, or to more than 2^20
+  /// outcomes); Internal (`states` are not one per device).
   [[nodiscard]] Result<LevelConversion> convert_to_level(const Manifest& manifest,
                                                          std::span<const ByteView> states,
                                                          std::uint16_t level,

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "migrate/carry.h"
@@ -49,6 +50,9 @@ class Assessment {
       outcome.from = from_;
       outcome.to = to_;
       outcomes_.push_back(std::move(outcome));
+    }
+    for (const StepContext::Said& said : step_.said_converted()) {
+      converted_.insert_or_assign(said.path, said.sentence);
     }
     source_record(source_.root(), "");
     for (const StepContext::Said& said : step_.said_defaulted()) {
@@ -117,9 +121,8 @@ class Assessment {
   }
 
   [[nodiscard]] std::string converted_sentence(const std::string& path) const {
-    for (const StepContext::Said& said : step_.said_converted()) {
-      if (said.path == path) return said.sentence;
-    }
+    const auto said = converted_.find(path);
+    if (said != converted_.end()) return said->second;
     return fmt::format("version {} says it in other words", to_string(to_));
   }
 
@@ -163,7 +166,8 @@ class Assessment {
   ChunkVersion from_;
   ChunkVersion to_;
   const std::vector<AppendedField>& losses_;
-  std::set<std::string> defaulted_;  // paths without indices
+  std::map<std::string, std::string> converted_;  // sentences by path
+  std::set<std::string> defaulted_;               // paths without indices
   std::vector<Outcome> outcomes_;
 };
 

@@ -8,16 +8,20 @@
 namespace vmsnap::compat {
 namespace {
 
-/// "DEVICE.field = value: consequence", joined.
+constexpr std::size_t kMaxNamed = 32;
+
+/// "DEVICE.field = value (consequence)", joined.
 std::string list_refused(const std::vector<DeviceReport>& devices) {
   std::string text;
+  std::size_t count = 0;
   for (const DeviceReport& device : devices) {
     for (const Outcome& outcome : device.outcomes) {
-      if (!outcome.refused()) continue;
+      if (!outcome.refused() || ++count > kMaxNamed) continue;
       text += fmt::format("{}{}.{} = {} ({})", text.empty() ? "" : "; ", device.device, outcome.field,
                           outcome.value, outcome.sentence);
     }
   }
+  if (count > kMaxNamed) text += fmt::format("; and {} more", count - kMaxNamed);
   return text;
 }
 

@@ -56,8 +56,8 @@ struct MigrationReport {
   [[nodiscard]] bool refused() const;
 };
 
-/// The refusal in one sentence that names every loss that was not allowed: device and field, value and
-/// consequence. Unsupported. `report` is refused.
+/// The refusal in one sentence that names the losses that were not allowed, each with device, field, value
+/// and consequence; of more than 32 it says how many more there are. Unsupported. `report` is refused.
 [[nodiscard]] Error refusal(const MigrationReport& report);
 [[nodiscard]] Error refusal(const DeviceReport& report);
 

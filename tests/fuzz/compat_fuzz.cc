@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Input: 1 byte that picks a version of a device chunk type, then a state of it. What can be decoded keeps its
-// content through a tree and back; a conversion to any level gives a state that its schema describes, or
+// Input: 1 byte that picks a version of a device chunk type, then a state of it. What can be decoded keeps
+// its content through a tree and back; a conversion to any level gives a state that its schema describes, or
 // refuses; no step has a bug that some state brings out.
 #include <cstdint>
 #include <cstdlib>

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "migrate/convert.h"
 
+#include <flatbuffers/flatbuffers.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "container/flatbuffer.h"
 #include "migrate/carry.h"
 #include "reflect/content.h"
 #include "toy.h"
@@ -399,6 +401,37 @@ TEST_F(LevelTest, RefusesLevelsAndDevicesThatDoNotExist) {
   const auto missing = migrator_.convert_to_level(manifest_, {}, 1, {});
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().kind(), ErrorKind::kInternal);
+}
+
+TEST_F(LevelTest, BoundsWhatTheSharedPartsOfManyStatesUnfoldTo) {
+  // One part of 64 KiB, referred to 200 times by each of 24 states.
+  flatbuffers::FlatBufferBuilder builder;
+  const auto label = builder.CreateString(std::string(65536, 'x'));
+  const std::vector<flatbuffers::Offset<flatbuffers::String>> labels(200, label);
+  const auto list = builder.CreateVector(labels);
+  const auto start = builder.StartTable();
+  builder.AddOffset(4, list);
+  builder.Finish(flatbuffers::Offset<void>(builder.EndTable(start)));
+  const ByteVector state = take_bytes(builder);
+  const char* older = "table T (chunk_name: \"t\", chunk_version: \"1.0\") { names: [string]; } root_type T;";
+  const char* newer =
+      "table T (chunk_name: \"t\", chunk_version: \"1.1\") { names: [string]; more: int; } root_type T;";
+  const ByteVector schemas[] = {reflect::compile_schema(older), reflect::compile_schema(newer)};
+  const std::vector<ChunkType> types{{FourCc("TTTT"), "t", k10, "T", schemas[0]},
+                                     {FourCc("TTTT"), "t", k11, "T", schemas[1]}};
+  const auto migrator = Migrator::create(types, {{1, {}, {{"t", k10, {}}}}, {2, {}, {{"t", k11, {}}}}}, {});
+  ASSERT_TRUE(migrator);
+  for (std::uint32_t i = 0; i < 24; ++i) {
+    DeviceEntry entry = Toy::entry(k10);
+    entry.instance = i;
+    entry.type = "t";
+    entry.path = "t" + std::to_string(i);
+    manifest_.devices.push_back(entry);
+    states_.emplace_back(state);
+  }
+  const auto result = migrator->convert_to_level(manifest_, states_, 2, {});
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().kind(), ErrorKind::kLimitExceeded);
 }
 
 TEST(AllowedLosses, CoverAFieldAndItsParts) {

@@ -48,6 +48,13 @@ TEST(Report, TheRefusalNamesDeviceFieldValueAndConsequence) {
   EXPECT_EQ(of_device.message().substr(0, 24), "version 1.0 of uart16550");
 }
 
+TEST(Report, TheRefusalNamesNoMoreThanAPersonReads) {
+  MigrationReport report = sample();
+  const Outcome lost = report.devices[1].outcomes[4];
+  for (int i = 0; i < 40; ++i) report.devices[1].outcomes.push_back(lost);
+  EXPECT_NE(refusal(report).message().find("; and 9 more; allow"), std::string::npos);
+}
+
 TEST(Report, TextSaysWhatMattersFirst) {
   EXPECT_EQ(to_text(sample()),
             "level 3 -> 1\n"
