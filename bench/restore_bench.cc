@@ -109,32 +109,39 @@ void restore_map_64_gib(benchmark::State& state) {
   map_only(state, std::size_t{64} << 30);
 }
 
+/// A lazy restore that has begun, and the memory it goes into.
+struct LazyRestore {
+  LazyRestore(const Source& source, const LazyOptions& options)
+      : reader(std::make_shared<const SnapshotReader>(value_of(SnapshotReader::open(source.path())))),
+        memory(value_of(Mapping::anonymous(kSize))) {
+    std::vector<LazySegment> segments;
+    segments.push_back({value_of(reader->segment(0)), memory.bytes()});
+    lazy = value_of(LazyMemory::start(std::move(segments), reader, options));
+  }
+
+  std::shared_ptr<const SnapshotReader> reader;
+  Mapping memory;
+  std::unique_ptr<LazyMemory> lazy;
+};
+
 /// From the beginning of a lazy restore until all memory is there; nobody asks for any of it.
 void restore_lazy(benchmark::State& state) {
   const Source source(kSize);
   for (auto _ : state) {
-    auto reader = std::make_shared<const SnapshotReader>(value_of(SnapshotReader::open(source.path())));
-    const Mapping memory = value_of(Mapping::anonymous(kSize));
-    std::vector<LazySegment> segments;
-    segments.push_back({value_of(reader->segment(0)), memory.bytes()});
-    const auto lazy = value_of(LazyMemory::start(std::move(segments), reader, {}));
-    expect_done(lazy->wait_filled(kThreads));
+    const LazyRestore restore(source, {});
+    expect_done(restore.lazy->wait_filled(kThreads));
   }
 }
 
 /// The same up to the moment at which a guest could run.
 void restore_lazy_start(benchmark::State& state) {
   const Source source(kSize);
+  LazyOptions options;
+  options.fill_threads = 0;
   for (auto _ : state) {
-    auto reader = std::make_shared<const SnapshotReader>(value_of(SnapshotReader::open(source.path())));
-    const Mapping memory = value_of(Mapping::anonymous(kSize));
-    std::vector<LazySegment> segments;
-    segments.push_back({value_of(reader->segment(0)), memory.bytes()});
-    LazyOptions options;
-    options.fill_threads = 0;
-    auto lazy = value_of(LazyMemory::start(std::move(segments), reader, options));
+    LazyRestore restore(source, options);
     state.PauseTiming();
-    lazy.reset();
+    restore.lazy.reset();
     state.ResumeTiming();
   }
 }

@@ -16,7 +16,8 @@ namespace vmsnap {
 
 /// A descriptor written front to back without seeking: a pipe, a stream socket, a character device, or a file
 /// from where its descriptor stands. A reader that goes away is an Io error and never a signal, whatever the
-/// process has chosen for SIGPIPE; nothing process-wide is changed. Not thread-safe.
+/// process has chosen for SIGPIPE; nothing process-wide is changed. A pipe is made larger, where that is
+/// allowed. Not thread-safe.
 class StreamSink final : public Sink {
  public:
   /// Owns `fd`, which may be blocking or not; `name` is what errors call it. `cancelled`, when given, is

@@ -169,6 +169,21 @@ TEST(StreamSink, KeepsThePipeOfOthersAsBlockingAsItWas) {
   EXPECT_EQ(::fcntl(shared.get(), F_GETFL) & O_NONBLOCK, 0);
 }
 
+TEST(StreamSink, MakesAPipeLarger) {
+  Ends ends = make_pipe();
+  const StreamSink sink(std::move(ends.write), "out");
+  EXPECT_EQ(::fcntl(ends.read.get(), F_GETPIPE_SZ), 1 << 20);
+}
+
+TEST(StreamSink, LeavesAPipeThatIsLargerAsItIs) {
+  Ends ends = make_pipe();
+  if (::fcntl(ends.write.get(), F_SETPIPE_SZ, 2 << 20) < 0) {
+    GTEST_SKIP() << "pipes of 2 MiB take CAP_SYS_RESOURCE or a larger /proc/sys/fs/pipe-max-size";
+  }
+  const StreamSink sink(std::move(ends.write), "out");
+  EXPECT_EQ(::fcntl(ends.read.get(), F_GETPIPE_SZ), 2 << 20);
+}
+
 TEST(StreamSink, LeavesASignalAloneThatWasThereBefore) {
   sigset_t pipe_signal;
   sigset_t before;
