@@ -14,21 +14,18 @@ namespace {
 
 constexpr std::uint64_t kFlushWindow = 32u << 20;
 
-const Mapping& memory() {
-  static const Mapping mapping = guest_memory(std::size_t{512} << 20);
-  return mapping;
-}
-
 /// Writes every run at its place in a fresh file and waits for the disk.
 void write_runs(benchmark::State& state, int flags, unsigned threads, bool flush) {
-  const std::vector<ByteView> runs = data_runs(memory().bytes());
+  const std::vector<ByteView> runs = data_runs(memory_to_save().bytes());
   const std::string path = bench_file("vmsnap-bench-direct");
-  const auto place = [](ByteView run) { return static_cast<std::uint64_t>(run.data() - memory().data()); };
+  const auto place = [](ByteView run) {
+    return static_cast<std::uint64_t>(run.data() - memory_to_save().data());
+  };
   for (auto _ : state) {
     ::unlink(path.c_str());
     const File file = File::adopt(
         UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | flags, 0600)), path);
-    expect_done(file.truncate(memory().size()));
+    expect_done(file.truncate(memory_to_save().size()));
     expect_done(parallel_for(runs.size(), 1, threads, [&] {
       return
           [&, flushed = std::uint64_t{0}](std::uint64_t first, std::uint64_t last) mutable -> Result<void> {

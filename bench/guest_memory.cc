@@ -80,6 +80,11 @@ Mapping guest_memory(std::size_t size) {
   return memory;
 }
 
+const Mapping& memory_to_save() {
+  static const Mapping mapping = guest_memory(std::size_t{512} << 20);
+  return mapping;
+}
+
 std::vector<ByteView> data_runs(ByteView memory) {
   std::vector<ByteView> runs;
   for (std::size_t at = 0; at < memory.size();) {

@@ -16,6 +16,9 @@ namespace vmsnap::bench {
 /// multiple of the page size.
 [[nodiscard]] Mapping guest_memory(std::size_t size);
 
+/// 512 MiB of it, the same in all of a program.
+[[nodiscard]] const Mapping& memory_to_save();
+
 /// The runs of pages of `memory` that are not zero, each at most 1 MiB: what a program must write that knows
 /// beforehand where they are.
 [[nodiscard]] std::vector<ByteView> data_runs(ByteView memory);

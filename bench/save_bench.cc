@@ -9,26 +9,23 @@
 namespace vmsnap::bench {
 namespace {
 
-const Mapping& memory() {
-  static const Mapping mapping = guest_memory(std::size_t{512} << 20);
-  return mapping;
-}
-
 std::int64_t data_bytes() {
   std::int64_t bytes = 0;
-  for (const ByteView run : data_runs(memory().bytes())) bytes += static_cast<std::int64_t>(run.size());
+  for (const ByteView run : data_runs(memory_to_save().bytes()))
+    bytes += static_cast<std::int64_t>(run.size());
   return bytes;
 }
 
 /// Baseline: pwrite of the same non-zero bytes in runs of up to 1 MiB that are known beforehand, then fsync
 /// and rename. It neither looks for zero pages nor hashes.
 void save_plain(benchmark::State& state) {
-  const std::vector<ByteView> runs = data_runs(memory().bytes());
+  const std::vector<ByteView> runs = data_runs(memory_to_save().bytes());
   const std::string path = bench_file("vmsnap-bench-save");
   for (auto _ : state) {
     AtomicFile file = value_of(AtomicFile::create(path));
     for (const ByteView run : runs) {
-      expect_done(file.file().write_at(static_cast<std::uint64_t>(run.data() - memory().data()), run));
+      expect_done(
+          file.file().write_at(static_cast<std::uint64_t>(run.data() - memory_to_save().data()), run));
     }
     expect_done(file.publish());
   }
@@ -37,7 +34,7 @@ void save_plain(benchmark::State& state) {
 }
 
 void save(benchmark::State& state, const SnapshotWriteOptions& options) {
-  const SnapshotContents contents = contents_of(memory().bytes());
+  const SnapshotContents contents = contents_of(memory_to_save().bytes());
   const std::string path = bench_file("vmsnap-bench-save");
   std::int64_t file_size = 0;
   for (auto _ : state) {

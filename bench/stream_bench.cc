@@ -16,11 +16,6 @@ namespace {
 
 enum class Way { kPipe, kSocket };
 
-const Mapping& memory() {
-  static const Mapping mapping = guest_memory(std::size_t{512} << 20);
-  return mapping;
-}
-
 /// A stream whose other end is read to its end, 256 KiB at a time into one buffer, by a thread.
 class Stream {
  public:
@@ -49,7 +44,7 @@ class Stream {
 
 /// Baseline: write(2) of the runs of data, which are known beforehand, into the pipe or socket as it comes.
 void send_plain(benchmark::State& state, Way way) {
-  const std::vector<ByteView> runs = data_runs(memory().bytes());
+  const std::vector<ByteView> runs = data_runs(memory_to_save().bytes());
   for (auto _ : state) {
     Stream stream(way);
     const UniqueFd input = stream.take_input();
@@ -68,7 +63,7 @@ void send_snapshot(benchmark::State& state, Way way) {
   SnapshotWriteOptions options;
   options.encoding = RamEncoding::kExtents;
   options.pass.threads = 2;
-  const SnapshotContents contents = contents_of(memory().bytes());
+  const SnapshotContents contents = contents_of(memory_to_save().bytes());
   for (auto _ : state) {
     Stream stream(way);
     StreamSink sink(stream.take_input(), "the bench's reader");
