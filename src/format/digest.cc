@@ -40,4 +40,15 @@ Digest128 RootHasher::root() const {
   return stream_.digest_128();
 }
 
+void MemoryHasher::add_segment(std::uint64_t size, std::uint8_t extent_shift) {
+  std::array<std::byte, 16> head;
+  store_le(MutableByteView(head), 0, size);
+  store_le(MutableByteView(head), 8, std::uint64_t{extent_shift});
+  stream_.update(head);
+}
+
+void MemoryHasher::add_leaves(std::span<const std::uint64_t> leaves) {
+  stream_.update(std::as_bytes(leaves));  // the host is little-endian (base/bytes.h)
+}
+
 }  // namespace vmsnap

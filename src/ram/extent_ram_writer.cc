@@ -72,12 +72,22 @@ struct Batch {
   /// those of the extent at `original`.
   void add_runs(const Extent& extent, PageRunKind kind, std::uint64_t original) {
     std::uint64_t at = extent.begin;
+    auto repeat = extent.repeats.begin();
+    const auto add_repeats = [&](std::uint64_t end) {
+      for (; repeat != extent.repeats.end() && repeat->begin < end; ++repeat) {
+        add_run(PageRunKind::kZero, repeat->begin - at);
+        add_run(PageRunKind::kDuplicate, repeat->end - repeat->begin, repeat->source);
+        at = repeat->end;
+      }
+    };
     for (const ByteRange& range : extent.data) {
+      add_repeats(range.begin);
       add_run(PageRunKind::kZero, range.begin - at);
       add_run(kind, range.end - range.begin,
               kind == PageRunKind::kDuplicate ? original + (range.begin - extent.begin) : 0);
       at = range.end;
     }
+    add_repeats(extent.end);
     add_run(PageRunKind::kZero, extent.end - at);
   }
 };
@@ -89,19 +99,23 @@ class Batcher {
       : source_(source),
         segment_(segment),
         options_(options),
-        batch_data_(std::max(kBatchData, source.size() >> kMaxBatchesShift)) {}
+        batch_data_(std::max(kBatchData, source.size() >> kMaxBatchesShift)),
+        next_(source.first_extent()) {}
 
   /// Bytes of pages that are not all zero, so far.
   [[nodiscard]] std::uint64_t data_bytes() const { return data_bytes_; }
 
   /// Fills `batch`; false when there is nothing left.
   Result<bool> next(Batch& batch) {
-    if (next_ == source_.extent_count()) return false;
+    VMSNAP_ASSIGN_OR_RETURN(const bool any, source_.has(next_));
+    if (!any) return false;
     batch.reset();
     batch.meta.segment = segment_;
     batch.meta.extent_shift = source_.extent_shift();
     batch.meta.first_extent = static_cast<std::uint32_t>(next_);
-    while (next_ < source_.extent_count() && !is_full(batch)) {
+    while (!is_full(batch)) {
+      VMSNAP_ASSIGN_OR_RETURN(const bool more, source_.has(next_));
+      if (!more) break;
       VMSNAP_RETURN_IF_ERROR(check_cancelled(options_));
       if (batch.extents.size() == batch.extents_used) batch.extents.emplace_back();
       Extent& extent = batch.extents[batch.extents_used];
@@ -125,13 +139,13 @@ class Batcher {
     batch.meta.leaves.push_back(extent.leaf);
     batch.bytes += extent.end - extent.begin;
     const std::uint64_t data_bytes = extent.data_bytes();
-    data_bytes_ += data_bytes;
+    data_bytes_ += data_bytes + extent.repeated_bytes();
     if (data_bytes == 0) {
       batch.add_runs(extent, PageRunKind::kZero, 0);
       return {};
     }
     const auto [known, is_new] = seen_.try_emplace(extent.leaf, static_cast<std::uint32_t>(next_));
-    if (!is_new) {
+    if (!is_new && extent.repeats.empty()) {
       // Equal hashes are a hint, not a proof.
       VMSNAP_ASSIGN_OR_RETURN(const bool same, source_.holds(known->second, extent.bytes));
       if (same) {
@@ -168,7 +182,7 @@ class Batcher {
   std::uint32_t segment_;
   const PassOptions& options_;
   std::uint64_t batch_data_;
-  std::uint64_t next_ = 0;  // extent
+  std::uint64_t next_;  // extent
   std::uint64_t data_bytes_ = 0;
   std::unordered_map<std::uint64_t, std::uint32_t> seen_;  // leaf -> extent with these data
 };

@@ -19,6 +19,12 @@ std::uint64_t Extent::data_bytes() const {
   return sum;
 }
 
+std::uint64_t Extent::repeated_bytes() const {
+  std::uint64_t sum = 0;
+  for (const PageRepeat& repeat : repeats) sum += repeat.end - repeat.begin;
+  return sum;
+}
+
 void find_data(Extent& extent) {
   extent.data.clear();
   for (std::uint64_t at = extent.begin; at < extent.end; at += kPageSize) {

@@ -34,17 +34,30 @@ struct ByteRange {
   bool operator==(const ByteRange&) const = default;
 };
 
+/// Pages [begin, end) of a segment that are the same as those from `source` on, which come before.
+struct PageRepeat {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+  std::uint64_t source = 0;
+  bool operator==(const PageRepeat&) const = default;
+};
+
 /// An extent that was looked at. To be used again for others: it keeps what it has allocated.
 struct Extent {
   std::uint64_t begin = 0;      // in the segment
   std::uint64_t end = 0;        // in the segment
   std::uint64_t leaf = 0;       // XXH3-64 of its bytes
   std::vector<ByteRange> data;  // of the segment: runs of pages that are not all zero, rising
-  /// All bytes, when `data` is not empty. In `storage`, or where the memory of the source is.
+  /// Other pages that are not all zero, rising, of a source that does not have their bytes any more. What they
+  /// repeat was data, of this extent or of one before it.
+  std::vector<PageRepeat> repeats;
+  /// The bytes, those of `repeats` undefined, when `data` is not empty. In `storage`, or where the memory of
+  /// the source is.
   ByteView bytes;
   ByteVector storage;
 
   [[nodiscard]] std::uint64_t data_bytes() const;
+  [[nodiscard]] std::uint64_t repeated_bytes() const;
   /// The bytes of a range of `data`.
   [[nodiscard]] ByteView view(const ByteRange& range) const {
     return bytes.subspan(range.begin - begin, range.end - range.begin);
@@ -65,10 +78,15 @@ class ExtentSource {
   [[nodiscard]] std::uint8_t extent_shift() const { return extent_shift_; }
   [[nodiscard]] std::uint64_t extent_count() const;
 
-  /// Looks at extent `index`, which must exist. Its bytes are in the processor's cache afterwards, unless
+  /// The extent that a writer begins with: 0, but for a source that was partly written before.
+  [[nodiscard]] virtual std::uint64_t first_extent() const { return 0; }
+  /// True when extent `index` is there to be looked at: those up to extent_count() are, but for a source that
+  /// may stop in between, to go on later. Errors: those of the source.
+  [[nodiscard]] virtual Result<bool> has(std::uint64_t index) { return index < extent_count(); }
+  /// Looks at extent `index`, which must be there. Its bytes are in the processor's cache afterwards, unless
   /// they are zero. Errors: those of the source.
   [[nodiscard]] virtual Result<void> scan(std::uint64_t index, Extent& extent) = 0;
-  /// True when extent `index` has exactly these bytes. Errors: those of the source.
+  /// True when extent `index` is known to have exactly these bytes. Errors: those of the source.
   [[nodiscard]] virtual Result<bool> holds(std::uint64_t index, ByteView bytes) = 0;
   /// True when the bytes of an extent stay where they are as long as the source lives; else they are in the
   /// extent's storage.

@@ -33,7 +33,9 @@ struct Group {
   Result<std::uint64_t> fill(ExtentSource& source, std::uint64_t next) {
     used = 0;
     std::uint64_t data = 0;
-    while (next < source.extent_count() && used < kGroupExtents && data < kGroupData) {
+    while (used < kGroupExtents && data < kGroupData) {
+      VMSNAP_ASSIGN_OR_RETURN(const bool more, source.has(next));
+      if (!more) break;
       if (used == extents.size()) extents.emplace_back();
       VMSNAP_RETURN_IF_ERROR(source.scan(next, extents[used]));
       data += extents[used].data_bytes();
@@ -89,22 +91,27 @@ class RunWriter {
 
 }  // namespace
 
-Result<WrittenRam> write_flat_ram(ChunkWriter& writer, std::uint32_t schema_id, std::uint32_t segment,
-                                  ExtentSource& source, const PassOptions& options) {
-  FlatRamMeta meta{segment, source.extent_shift(), 0, {}};
-  meta.leaves.resize(source.extent_count());
+Result<FlatRamWriter> FlatRamWriter::begin(ChunkWriter& writer, std::uint32_t schema_id,
+                                           std::uint32_t segment, std::uint64_t size,
+                                           std::uint8_t extent_shift) {
+  FlatRamMeta meta{segment, extent_shift, 0, {}};
+  meta.leaves.resize(extent_count(size, extent_shift));
   const auto meta_size = static_cast<std::uint32_t>(encode(meta).size());
   VMSNAP_ASSIGN_OR_RETURN(
       const ChunkReservation reservation,
-      writer.reserve({kChunkFlatRam, schema_id, segment, kChunkCritical | kChunkLeaves}, meta_size,
-                     source.size(), std::uint64_t{1} << writer.header().body_align_shift));
-  RunWriter runs(*writer.sink().seekable(), reservation.body_offset);
+      writer.reserve({kChunkFlatRam, schema_id, segment, kChunkCritical | kChunkLeaves}, meta_size, size,
+                     std::uint64_t{1} << writer.header().body_align_shift));
+  return FlatRamWriter(writer, reservation, std::move(meta));
+}
+
+Result<void> FlatRamWriter::write(ExtentSource& source, const PassOptions& options) {
+  RunWriter runs(*writer_->sink().seekable(), reservation_.body_offset);
   // With a second thread, the next group is looked at while this one is written: its bytes are then in the
   // cache that the cores share.
   const unsigned threads =
       source.extent_shift() > kMaxParallelShift ? 1 : std::clamp(options.threads, 1u, 2u);
   std::vector<Group> groups(threads == 1 ? 1 : kGroups);
-  std::uint64_t next = 0;
+  std::uint64_t next = source.first_extent();
   PipelineSteps steps;
   steps.produce = [&](std::size_t slot) -> Result<bool> {
     VMSNAP_RETURN_IF_ERROR(check_cancelled(options));
@@ -114,20 +121,46 @@ Result<WrittenRam> write_flat_ram(ChunkWriter& writer, std::uint32_t schema_id, 
   steps.work = [](std::size_t) { return Result<void>(); };
   steps.consume = [&](std::size_t slot) -> Result<void> {
     for (const Extent& extent : groups[slot].in_use()) {
-      meta.leaves[extent.begin >> meta.extent_shift] = extent.leaf;
-      meta.data_bytes += extent.data_bytes();
+      meta_.leaves[extent.begin >> meta_.extent_shift] = extent.leaf;
+      meta_.data_bytes += extent.data_bytes() + extent.repeated_bytes();
       for (const ByteRange& range : extent.data) {
         VMSNAP_RETURN_IF_ERROR(runs.add(range.begin, extent.view(range)));
       }
       if (!source.is_memory()) VMSNAP_RETURN_IF_ERROR(runs.flush());
+      VMSNAP_RETURN_IF_ERROR(copy_repeats(extent));
       if (options.progress) options.progress(extent.end - extent.begin);
     }
     return {};
   };
   VMSNAP_RETURN_IF_ERROR(ordered_pipeline(threads, groups.size(), steps));
-  VMSNAP_RETURN_IF_ERROR(runs.flush());
-  VMSNAP_RETURN_IF_ERROR(writer.commit(reservation, encode(meta), leaves_hash(meta.leaves)));
-  return WrittenRam{meta.data_bytes, meta.data_bytes};
+  return runs.flush();
+}
+
+Result<void> FlatRamWriter::copy_repeats(const Extent& extent) const {
+  const File& file = *writer_->sink().seekable();
+  ByteVector piece;
+  for (const PageRepeat& repeat : extent.repeats) {
+    for (std::uint64_t at = repeat.begin; at < repeat.end; at += piece.size()) {
+      piece.resize(std::min(kMaxRun, repeat.end - at));
+      const std::uint64_t from = repeat.source + (at - repeat.begin);
+      VMSNAP_RETURN_IF_ERROR(file.read_at(reservation_.body_offset + from, piece));
+      VMSNAP_RETURN_IF_ERROR(file.write_at(reservation_.body_offset + at, piece));
+    }
+  }
+  return {};
+}
+
+Result<WrittenRam> FlatRamWriter::finish() {
+  VMSNAP_RETURN_IF_ERROR(writer_->commit(reservation_, encode(meta_), leaves_hash(meta_.leaves)));
+  return WrittenRam{meta_.data_bytes, meta_.data_bytes};
+}
+
+Result<WrittenRam> write_flat_ram(ChunkWriter& writer, std::uint32_t schema_id, std::uint32_t segment,
+                                  ExtentSource& source, const PassOptions& options) {
+  VMSNAP_ASSIGN_OR_RETURN(FlatRamWriter chunk, FlatRamWriter::begin(writer, schema_id, segment, source.size(),
+                                                                    source.extent_shift()));
+  VMSNAP_RETURN_IF_ERROR(chunk.write(source, options));
+  return chunk.finish();
 }
 
 Result<WrittenRam> write_flat_ram(ChunkWriter& writer, std::uint32_t schema_id, std::uint32_t segment,

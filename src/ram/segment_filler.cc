@@ -10,6 +10,7 @@
 #include "format/constants.h"
 #include "format/digest.h"
 #include "ram/block_codec.h"
+#include "ram/scatter.h"
 
 namespace vmsnap {
 namespace {
@@ -29,57 +30,6 @@ std::vector<MutableByteView> data_places(const ExtentBatch& batch, MutableByteVi
     at += size;
   }
   return places;
-}
-
-/// Fills places one after the other.
-class Scatter {
- public:
-  explicit Scatter(std::vector<MutableByteView> places) : places_(std::move(places)) {}
-
-  /// The next `size` bytes, when they are in one place: then they count as filled. Else nothing.
-  std::optional<MutableByteView> take(std::size_t size) {
-    const MutableByteView rest = places_[place_].subspan(filled_);
-    if (rest.size() < size) return std::nullopt;
-    advance(size);
-    return rest.first(size);
-  }
-  void put(ByteView bytes) {
-    while (!bytes.empty()) {
-      const MutableByteView rest = places_[place_].subspan(filled_);
-      const ByteView piece = bytes.first(std::min(bytes.size(), rest.size()));
-      std::copy(piece.begin(), piece.end(), rest.begin());
-      bytes = bytes.subspan(piece.size());
-      advance(piece.size());
-    }
-  }
-
- private:
-  void advance(std::size_t size) {
-    filled_ += size;
-    if (filled_ < places_[place_].size()) return;
-    filled_ = 0;
-    ++place_;
-  }
-
-  std::vector<MutableByteView> places_;
-  std::size_t place_ = 0;
-  std::size_t filled_ = 0;
-};
-
-/// Puts the content of a block, whose encoded bytes these are, where it belongs.
-Result<void> place_block(const StoredBatch& stored, const DataBlock& block, ByteView encoded,
-                         Scatter& scatter, ByteVector& content) {
-  if (block.encoded_size == block.content_size) {
-    scatter.put(encoded);
-    return {};
-  }
-  const auto place = scatter.take(block.content_size);
-  if (!place) content.resize(block.content_size);
-  if (!decompress_block(encoded, place ? *place : MutableByteView(content))) {
-    return block_damaged(*stored.chunk, block.body_offset);
-  }
-  if (!place) scatter.put(content);
-  return {};
 }
 
 /// What an extent of a batch consists of.
@@ -191,7 +141,7 @@ Result<void> SegmentFiller::read_batch(StreamSource& source, Part& part) const {
   for (const DataBlock& block : stored.batch.blocks()) {
     part.encoded.resize(block.encoded_size);
     VMSNAP_RETURN_IF_ERROR(source.read(part.encoded));
-    VMSNAP_RETURN_IF_ERROR(place_block(stored, block, part.encoded, scatter, part.block));
+    VMSNAP_RETURN_IF_ERROR(place_block(*stored.chunk, block, part.encoded, scatter, part.block));
   }
   return {};
 }
@@ -209,7 +159,7 @@ Result<void> SegmentFiller::work(Part& part) const {
     Scatter scatter(data_places(stored.batch, memory_.bytes()));
     for (const DataBlock& block : stored.batch.blocks()) {
       const ByteView encoded = ByteView(part.encoded).subspan(block.body_offset, block.encoded_size);
-      VMSNAP_RETURN_IF_ERROR(place_block(stored, block, encoded, scatter, part.block));
+      VMSNAP_RETURN_IF_ERROR(place_block(*stored.chunk, block, encoded, scatter, part.block));
     }
   }
   for (std::uint64_t i = part.first_extent; i < part.end_extent; ++i) {

@@ -5,7 +5,6 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -259,15 +258,12 @@ Result<Mapping> SegmentReader::map() const {
 }
 
 Digest128 memory_digest(std::span<const SegmentReader> segments) {
-  Xxh3Stream stream;
+  MemoryHasher hasher;
   for (const SegmentReader& segment : segments) {
-    std::array<std::byte, 16> head;
-    store_le(MutableByteView(head), 0, segment.size());
-    store_le(MutableByteView(head), 8, std::uint64_t{segment.extent_shift()});
-    stream.update(head);
-    stream.update(std::as_bytes(segment.leaves()));
+    hasher.add_segment(segment.size(), segment.extent_shift());
+    hasher.add_leaves(segment.leaves());
   }
-  return stream.digest_128();
+  return hasher.digest();
 }
 
 }  // namespace vmsnap
