@@ -31,8 +31,8 @@ class RootHasher {
   Xxh3Stream stream_;
 };
 
-/// Digest of what guest memory holds, the same in every encoding (docs/format.md, section 9.3): for each segment
-/// in order of its id, add_segment() and then all of its leaves.
+/// Digest of what guest memory holds, the same in every encoding (docs/format.md, section 9.3): for each
+/// segment in order of its id, add_segment() and then all of its leaves.
 class MemoryHasher {
  public:
   void add_segment(std::uint64_t size, std::uint8_t extent_shift);

@@ -48,8 +48,8 @@ struct Extent {
   std::uint64_t end = 0;        // in the segment
   std::uint64_t leaf = 0;       // XXH3-64 of its bytes
   std::vector<ByteRange> data;  // of the segment: runs of pages that are not all zero, rising
-  /// Other pages that are not all zero, rising, of a source that does not have their bytes any more. What they
-  /// repeat was data, of this extent or of one before it.
+  /// Other pages that are not all zero, rising, of a source that does not have their bytes any more. What
+  /// they repeat was data, of this extent or of one before it.
   std::vector<PageRepeat> repeats;
   /// The bytes, those of `repeats` undefined, when `data` is not empty. In `storage`, or where the memory of
   /// the source is.

@@ -34,9 +34,9 @@ class StreamedSource final : public ExtentSource {
     bool allow_unproven = false;
   };
 
-  /// The segment of `size` bytes that the RAM chunk `chunk`, which the directory of the snapshot has admitted,
-  /// begins; `meta` is verified against its hash. `stream`, which stands at the body, must outlive the result.
-  /// Errors: Corrupt; Unsupported; LimitExceeded.
+  /// The segment of `size` bytes that the RAM chunk `chunk`, which the directory of the snapshot has
+  /// admitted, begins; `meta` is verified against its hash. `stream`, which stands at the body, must outlive
+  /// the result. Errors: Corrupt; Unsupported; LimitExceeded.
   [[nodiscard]] static Result<std::unique_ptr<StreamedSource>> open(StreamSource& stream,
                                                                     const ChunkRecord& chunk, ByteView meta,
                                                                     std::uint64_t size, Options options);
@@ -46,8 +46,8 @@ class StreamedSource final : public ExtentSource {
   [[nodiscard]] std::uint64_t first_extent() const override { return next_; }
   /// Errors: those of the callback.
   [[nodiscard]] Result<bool> has(std::uint64_t index) override;
-  /// Errors: Io; Truncated; Corrupt; LimitExceeded (an extent whose leaf only the bytes of pages that are gone
-  /// could prove).
+  /// Errors: Io; Truncated; Corrupt; LimitExceeded (an extent whose leaf only the bytes of pages that are
+  /// gone could prove).
   [[nodiscard]] Result<void> scan(std::uint64_t index, Extent& extent) override;
   /// What is gone cannot be compared.
   [[nodiscard]] Result<bool> holds(std::uint64_t, ByteView) override { return false; }
