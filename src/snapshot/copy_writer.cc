@@ -9,6 +9,7 @@
 
 #include "container/chunk_reader.h"
 #include "container/chunk_writer.h"
+#include "snapshot/copy_rules.h"
 #include "snapshot/encoding_rules.h"
 
 namespace vmsnap {
@@ -22,7 +23,8 @@ class CopyWriter {
   CopyWriter(const CopyPlan& plan, const SnapshotWriteOptions& options) : plan_(plan), options_(options) {}
 
   Result<SnapshotSummary> write(Sink& sink) {
-    VMSNAP_ASSIGN_OR_RETURN(const FileHeader header, make_header());
+    VMSNAP_ASSIGN_OR_RETURN(const FileHeader header,
+                            header_of_copy(plan_.arch, plan_.segments, !plan_.losses.empty(), options_));
     VMSNAP_ASSIGN_OR_RETURN(ChunkWriter writer, ChunkWriter::begin(sink, header));
     writer_ = &writer;
     VMSNAP_RETURN_IF_ERROR(write_schemas());
@@ -42,19 +44,10 @@ class CopyWriter {
   }
 
  private:
-  Result<FileHeader> make_header() const {
-    VMSNAP_ASSIGN_OR_RETURN(FileHeader header, make_file_header(plan_.segments, options_));
-    header.arch = plan_.arch;
-    if (!plan_.losses.empty()) {
-      header.features.push_back({FeatureKind::kIncompatible, kFeatureRecovered, "recovered"});
-    }
-    return header;
-  }
 
   /// True for the types that the new file describes by schemas of this build: their chunks are made anew.
-  [[nodiscard]] bool is_made_anew(FourCc type) const {
-    return is_ram_chunk(type) || type == kChunkLost || type == kChunkEnd || type == kChunkIndex ||
-           (type == kChunkManifest && !plan_.manifest.schema_id) ||
+  [[nodiscard]] bool has_own_schema(FourCc type) const {
+    return is_made_anew(type) || (type == kChunkManifest && !plan_.manifest.schema_id) ||
            (type == kChunkMemoryMap && !plan_.memory_map.schema_id);
   }
 
@@ -74,7 +67,7 @@ class CopyWriter {
     }
     std::uint32_t id = 0;
     for (const ChunkType& type : container_chunk_types()) {
-      if (type.type == kChunkSchema ? schema_of_schemas : !is_made_anew(type.type)) continue;
+      if (type.type == kChunkSchema ? schema_of_schemas : !has_own_schema(type.type)) continue;
       if (is_ram_chunk(type.type) &&
           (plan_.segments.segments.empty() || type.type != ram_chunk_type(options_)))
         continue;

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "snapshot/snapshot_copy.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <set>
 
 #include "base/atomic_file.h"
 #include "ram/stored_source.h"
+#include "snapshot/copy_rules.h"
 #include "snapshot/copy_writer.h"
 
 namespace vmsnap {
@@ -19,30 +18,12 @@ Result<void> plan_chunks(const SnapshotReader& from, CopyPlan& plan, std::vector
   for (const ChunkRecord* chunk : from.unknown_chunks()) unknown.insert(chunk->header.sequence);
   for (const ChunkRecord& chunk : from.container().chunks()) {
     if (is_container_chunk(chunk.header.type)) continue;
-    const bool may_be_copied =
-        unknown.count(chunk.header.sequence) == 0 || (chunk.header.flags & kChunkSafeToCopy) != 0;
-    if (may_be_copied) {
-      plan.chunks.push_back({&chunk, chunk.header.instance});
-    } else if (!chunk.header.critical()) {
-      left_out.push_back(fmt::format("the optional chunk {} (\"{}\"), whose meaning is not known",
-                                     chunk.name(), from.schema_of(chunk)->name));
-    } else {
-      return Error(
-                 ErrorKind::kUnsupported,
-                 fmt::format("this build does not know what the critical chunk (\"{}\") means, so it cannot "
-                             "tell what would become of it in another file; use a newer version",
-                             from.schema_of(chunk)->name))
-          .in_file(from.container().file().name())
-          .at_offset(chunk.offset)
-          .in_chunk(chunk.name());
-    }
+    auto copied =
+        is_copied(chunk, *from.schema_of(chunk), unknown.count(chunk.header.sequence) != 0, left_out);
+    if (!copied) return std::move(std::move(copied).error().in_file(from.container().file().name()));
+    if (*copied) plan.chunks.push_back({&chunk, chunk.header.instance});
   }
-  for (const Feature& feature : from.header().features) {
-    if (feature.kind == FeatureKind::kCompatible) {
-      left_out.push_back(
-          fmt::format("the compatible feature \"{}\", whose meaning is not known", feature.name));
-    }
-  }
+  leave_out_features(from.header(), left_out);
   return {};
 }
 
