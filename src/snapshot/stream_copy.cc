@@ -183,6 +183,7 @@ class StreamCopy {
 
   /// Goes on to the next chunk; when it belongs to the segment, the source of that takes it.
   Result<bool> next_of(std::uint32_t id) {
+    if (chunk_is_next_) return false;
     VMSNAP_ASSIGN_OR_RETURN(const bool more, stream_.next());
     if (!more) return false;
     const ChunkRecord& chunk = stream_.chunk();

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "../base/temp_dir.h"
+#include "copies.h"
 #include "random_memory.h"
 #include "raw_snapshot.h"
 #include "small_snapshot.h"
@@ -20,64 +21,12 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-const SnapshotReadOptions kTool{ReadLevel::kFull, true, {}, true};
-
-SnapshotWriteOptions encoded(RamEncoding encoding, Codec codec = Codec::kNone, unsigned threads = 1) {
-  SnapshotWriteOptions options;
-  options.encoding = encoding;
-  options.codec = codec;
-  options.pass.threads = threads;
-  return options;
-}
-
-const std::vector<SnapshotWriteOptions>& all_encodings() {
-  static const std::vector<SnapshotWriteOptions> all = {encoded(RamEncoding::kFlat),
-                                                        encoded(RamEncoding::kExtents),
-                                                        encoded(RamEncoding::kExtents, Codec::kLz4, 2)};
-  return all;
-}
-
-SnapshotReader open(const std::string& path) {
-  auto reader = SnapshotReader::open(path, kTool);
-  EXPECT_TRUE(reader) << reader.error().to_string();
-  return *std::move(reader);
-}
-
-SnapshotReader open(const ByteVector& bytes) {
-  auto reader = SnapshotReader::open(test::memory_file(bytes), kTool);
-  EXPECT_TRUE(reader) << reader.error().to_string();
-  return *std::move(reader);
-}
-
-ByteVector memory_of(const SnapshotReader& reader, std::uint32_t id) {
-  const auto segment = reader.segment(id);
-  EXPECT_TRUE(segment);
-  ByteVector bytes(segment->size());
-  EXPECT_TRUE(load_segment(*segment, bytes, true));
-  return bytes;
-}
-
-void expect_same_machine(SnapshotReader& a, SnapshotReader& b) {
-  EXPECT_EQ(a.manifest(), b.manifest());
-  EXPECT_EQ(a.memory_map(), b.memory_map());
-  EXPECT_EQ(a.header().arch, b.header().arch);
-  EXPECT_NE(a.header().uuid, b.header().uuid);
-  for (const DeviceEntry& device : a.manifest().devices) {
-    const auto one = a.device_state(device.instance);
-    const auto other = b.device_state(device.instance);
-    ASSERT_TRUE(one && other);
-    EXPECT_EQ(*one, *other);
-    EXPECT_EQ(a.device_chunk(device.instance).header.flags, b.device_chunk(device.instance).header.flags);
-    const EmbeddedSchema* schema = a.schema_of(a.device_chunk(device.instance));
-    const EmbeddedSchema* copied = b.schema_of(b.device_chunk(device.instance));
-    EXPECT_EQ(schema->content_hash, copied->content_hash);
-    EXPECT_EQ(schema->version, copied->version);
-  }
-  const auto before = a.memory_digest();
-  const auto after = b.memory_digest();
-  ASSERT_TRUE(before && after);
-  EXPECT_EQ(*before, *after);
-}
+using test::all_encodings;
+using test::encoded;
+using test::expect_same_machine;
+using test::memory_of;
+using test::open;
+using test::with_foreign_chunk;
 
 TEST(Copy, KeepsTheMachineFromEveryEncodingToEveryOther) {
   const TempDir dir;
@@ -190,16 +139,6 @@ TEST(Copy, LeavesNothingBehindWhenItIsCancelled) {
     EXPECT_EQ(report.error().kind(), ErrorKind::kInvalidState);
     EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
   }
-}
-
-/// A snapshot with a chunk that no build knows.
-ByteVector with_foreign_chunk(std::uint32_t flags, std::size_t body_size = 0) {
-  test::RawSnapshot raw = test::RawSnapshot::parse(test::SmallSnapshot().bytes());
-  const std::uint32_t schema = raw.add_schema(FourCc("xFOO"), "foreign", 3, 4);
-  ByteVector body(body_size, std::byte{0x5A});
-  raw.chunks.push_back(
-      {{FourCc("xFOO"), schema, 7, flags}, ByteVector(24, std::byte{1}), std::move(body), 99});
-  return raw.bytes();
 }
 
 TEST(Copy, KeepsAForeignChunkThatMayBeCopiedWithItsBody) {
