@@ -4,9 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstdlib>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -14,6 +13,7 @@
 #include "commands/commands.h"
 #include "progress.h"
 #include "snapshot/snapshot_copy.h"
+#include "snapshot/stream_copy.h"
 #include "snapshot_file.h"
 
 namespace vmsnap::snaptool {
@@ -49,51 +49,55 @@ Result<SnapshotWriteOptions> write_options(const RepackOptions& options) {
   return write;
 }
 
-/// What comes from standard input, as a file that can be read at random: itself, when it is one, else what
-/// comes is put into a file without a name first.
-Result<File> open_standard_input(const PassOptions& pass) {
-  const std::string name = "standard input";
+constexpr const char* kStandardInput = "standard input";
+
+/// What standard input is: a file, or a stream.
+Result<UniqueFd> open_standard_input(bool& is_file) {
   UniqueFd input(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0));
   struct stat status {};
   if (!input || ::fstat(input.get(), &status) != 0) {
-    return io_error("cannot be read", errno).in_file(name);
+    return io_error("cannot be read", errno).in_file(kStandardInput);
   }
-  if (S_ISREG(status.st_mode)) return File::adopt(std::move(input), name);
-  if (::isatty(input.get()) == 1) {
+  is_file = S_ISREG(status.st_mode);
+  if (!is_file && ::isatty(input.get()) == 1) {
     return Error(ErrorKind::kUsage, "standard input is a terminal; a snapshot comes from a pipe or a file");
   }
-  const char* folder = std::getenv("TMPDIR");
-  if (folder == nullptr || *folder == '\0') folder = "/var/tmp";
-  UniqueFd spool(::open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR));
-  if (!spool) {
-    return io_error("cannot create a file in this directory for what comes from standard input", errno)
-        .in_file(folder);
-  }
-  File file = File::adopt(std::move(spool), name);
-  StreamSource source(std::move(input), name);
-  FileSink sink(file);
-  ByteVector piece(1u << 20);
-  while (true) {
-    VMSNAP_RETURN_IF_ERROR(check_cancelled(pass));
-    VMSNAP_ASSIGN_OR_RETURN(const std::size_t size, source.read_up_to(piece));
-    const ByteView bytes = ByteView(piece).first(size);
-    VMSNAP_RETURN_IF_ERROR(is_all_zero(bytes) ? sink.skip(size) : sink.write(bytes));
-    if (size < piece.size()) break;
-  }
-  VMSNAP_RETURN_IF_ERROR(file.truncate(sink.position()));
-  return file;
+  return input;
 }
 
-Result<SnapshotReader> open_input(const std::string& path, const PassOptions& pass) {
-  SnapshotReadOptions options;
-  options.allow_unknown_critical = true;
-  options.allow_recovered = true;
-  if (path == "-") {
-    VMSNAP_ASSIGN_OR_RETURN(File file, open_standard_input(pass));
-    return SnapshotReader::open(std::move(file), options);
-  }
-  VMSNAP_RETURN_IF_ERROR(check_path(path));
-  return SnapshotReader::open(path, options);
+/// Has the pass shown and interrupted.
+void use(Progress& progress, const RepackOptions& options, SnapshotWriteOptions& write) {
+  write.pass = progress.pass();
+  if (options.threads != 0) write.pass.threads = options.threads;
+}
+
+/// Does the work with `copy`, which is called with the place for the new snapshot: the name of a file, or a
+/// sink.
+template <typename Copy>
+Result<CopyReport> write_output(const RepackOptions& options, const std::function<bool()>& cancelled,
+                                const Copy& copy) {
+  if (!options.to_stream()) return copy(options.to);
+  UniqueFd fd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
+  if (!fd) return io_error("cannot be written", errno).in_file("standard output");
+  StreamSink sink(std::move(fd), "standard output", cancelled);
+  return copy(sink);
+}
+
+Result<CopyReport> repack_file(Result<SnapshotReader> opened, const RepackOptions& options,
+                               SnapshotWriteOptions& write, const std::function<bool()>& cancelled,
+                               Output& output) {
+  VMSNAP_ASSIGN_OR_RETURN(const SnapshotReader from, std::move(opened));
+  Progress progress(output, "repacking", memory_size(from));
+  use(progress, options, write);
+  return write_output(options, cancelled, [&](auto& to) { return copy_snapshot(from, to, write); });
+}
+
+Result<CopyReport> repack_stream(UniqueFd input, const RepackOptions& options, SnapshotWriteOptions& write,
+                                 const std::function<bool()>& cancelled, Output& output) {
+  StreamSource from(std::move(input), kStandardInput, cancelled);
+  Progress progress(output, "repacking", 0);
+  use(progress, options, write);
+  return write_output(options, cancelled, [&](auto& to) { return copy_stream(from, to, write); });
 }
 
 /// Both ends of the work, with the name of the file that is at fault in any error.
@@ -102,18 +106,21 @@ Result<CopyReport> repack(const RepackOptions& options, Output& output) {
   if (options.to_stream() && ::isatty(STDOUT_FILENO) == 1) {
     return Error(ErrorKind::kUsage, "standard output is a terminal; send the snapshot to a pipe or a file");
   }
-  const std::atomic<bool>* cancelled =
+  const std::atomic<bool>* flag =
       output.watcher().catch_interrupt ? output.watcher().catch_interrupt() : nullptr;
-  VMSNAP_ASSIGN_OR_RETURN(const SnapshotReader from, open_input(options.from, {1, {}, cancelled}));
-  Progress progress(output, "repacking", memory_size(from));
-  write.pass = progress.pass();
-  if (options.threads != 0) write.pass.threads = options.threads;
-  if (!options.to_stream()) return copy_snapshot(from, options.to, write);
-  UniqueFd fd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
-  if (!fd) return io_error("cannot be written", errno).in_file("standard output");
-  StreamSink sink(std::move(fd), "standard output",
-                  [cancelled] { return cancelled != nullptr && cancelled->load(); });
-  return copy_snapshot(from, sink, write);
+  const std::function<bool()> cancelled = [flag] { return flag != nullptr && flag->load(); };
+  SnapshotReadOptions read;
+  read.allow_unknown_critical = true;
+  read.allow_recovered = true;
+  if (options.from != "-") {
+    VMSNAP_RETURN_IF_ERROR(check_path(options.from));
+    return repack_file(SnapshotReader::open(options.from, read), options, write, cancelled, output);
+  }
+  bool is_file = false;
+  VMSNAP_ASSIGN_OR_RETURN(UniqueFd input, open_standard_input(is_file));
+  if (!is_file) return repack_stream(std::move(input), options, write, cancelled, output);
+  return repack_file(SnapshotReader::open(File::adopt(std::move(input), kStandardInput), read), options,
+                     write, cancelled, output);
 }
 
 void print_json(const RepackOptions& options, const CopyReport& report, Output& output) {

@@ -108,19 +108,34 @@ Error StreamSink::failure(int errno_value) const {
   }
 }
 
+Error StreamSource::failure(int errno_value) const {
+  return io_error("cannot read", errno_value).in_file(name_).at_offset(position_);
+}
+
+Result<void> StreamSource::wait_for_data() const {
+  while (true) {
+    if (cancelled_ && cancelled_()) {
+      return Error(ErrorKind::kInvalidState, "it was cancelled").in_file(name_).at_offset(position_);
+    }
+    pollfd data{fd_.get(), POLLIN, 0};
+    const int count = ::poll(&data, 1, cancelled_ ? kCancelCheckMs : -1);
+    if (count > 0) return {};
+    if (count < 0 && errno != EINTR) return failure(errno);
+  }
+}
+
 Result<std::size_t> StreamSource::read_some(std::span<const iovec> places) {
   while (true) {
+    // Before the read, since that may block for as long as the sender likes.
+    if (cancelled_) VMSNAP_RETURN_IF_ERROR(wait_for_data());
     const ssize_t count = ::readv(fd_.get(), places.data(), static_cast<int>(places.size()));
     if (count >= 0) {
       position_ += static_cast<std::uint64_t>(count);
       return static_cast<std::size_t>(count);
     }
     if (errno == EINTR) continue;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      pollfd data{fd_.get(), POLLIN, 0};
-      if (::poll(&data, 1, -1) >= 0 || errno == EINTR) continue;
-    }
-    return io_error("cannot read", errno).in_file(name_).at_offset(position_);
+    if (errno != EAGAIN && errno != EWOULDBLOCK) return failure(errno);
+    VMSNAP_RETURN_IF_ERROR(wait_for_data());
   }
 }
 

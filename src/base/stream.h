@@ -45,8 +45,10 @@ class StreamSink final : public Sink {
 /// A descriptor read front to back. Not thread-safe.
 class StreamSource {
  public:
-  /// Owns `fd`, which may be blocking or not; `name` is what errors call it.
-  StreamSource(UniqueFd fd, std::string name) : fd_(std::move(fd)), name_(std::move(name)) {}
+  /// Owns `fd`, which may be blocking or not; `name` is what errors call it. `cancelled`, when given, is
+  /// asked several times a second while nothing comes; once it is true, reading fails with InvalidState.
+  StreamSource(UniqueFd fd, std::string name, std::function<bool()> cancelled = {})
+      : fd_(std::move(fd)), name_(std::move(name)), cancelled_(std::move(cancelled)) {}
 
   [[nodiscard]] const std::string& name() const { return name_; }
   /// Number of bytes that were read: the offset of the next one.
@@ -64,9 +66,13 @@ class StreamSource {
  private:
   /// One readv(2), repeated until it says something: the number of bytes, 0 at the end.
   [[nodiscard]] Result<std::size_t> read_some(std::span<const iovec> places);
+  /// Waits until there is something to read, or the end.
+  [[nodiscard]] Result<void> wait_for_data() const;
+  [[nodiscard]] Error failure(int errno_value) const;
 
   UniqueFd fd_;
   std::string name_;
+  std::function<bool()> cancelled_;
   std::uint64_t position_ = 0;
 };
 

@@ -51,7 +51,7 @@ class StreamReader {
     result.manifest = directory.manifest();
     result.memory_map = directory.memory_map();
     result.device_states = std::move(states_);
-    result.losses.assign(directory_.losses().begin(), directory_.losses().end());
+    result.losses.assign(directory.losses().begin(), directory.losses().end());
     result.size = source_.position();
     return result;
   }
