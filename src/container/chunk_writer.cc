@@ -28,10 +28,6 @@ Result<ChunkHeader> ChunkWriter::next_header(const ChunkSpec& spec, std::size_t 
   header.schema_id = spec.schema_id;
   header.instance = spec.instance;
   const auto name = [&] { return chunk_name(spec.type, header.sequence); };
-  if (reserved_) {
-    return Error(ErrorKind::kInternal, "a reserved chunk was not committed before the next call")
-        .in_chunk(name());
-  }
   if (!spec.type.is_printable() || (spec.schema_id == 0) != (spec.type == kChunkSchema) ||
       unsupported_flags(header)) {
     return Error(ErrorKind::kUsage, "type, flags or schema id of the chunk are not what the format allows")
@@ -72,16 +68,23 @@ Result<std::uint64_t> ChunkWriter::end_of(const ChunkHeader& header) const {
       .in_chunk(chunk_name(header.type, header.sequence));
 }
 
-Result<IndexLine> ChunkWriter::begin_chunk(ChunkHeader header, ByteView meta, std::uint64_t body_hash) {
-  const std::uint64_t offset = sink_->position();
-  VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t end, end_of(header));
+ChunkWriter::Head ChunkWriter::make_head(ChunkHeader header, std::uint64_t offset, std::uint64_t end,
+                                         ByteView meta, std::uint64_t body_hash) const {
   header.meta_hash = xxh3_64(meta);
   header.body_hash = body_hash;
   const EncodedChunkHeader encoded = encode(header, seed_, offset);
-  const std::array<ByteView, 2> head = {encoded, meta};
-  VMSNAP_RETURN_IF_ERROR(sink_->write(head));
-  return IndexLine{offset,           end - offset, chunk_digest(encoded, meta), header.type, header.instance,
-                   header.schema_id, header.flags};
+  return {encoded,
+          {offset, end - offset, chunk_digest(encoded, meta), header.type, header.instance, header.schema_id,
+           header.flags}};
+}
+
+Result<IndexLine> ChunkWriter::begin_chunk(const ChunkHeader& header, ByteView meta,
+                                           std::uint64_t body_hash) {
+  VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t end, end_of(header));
+  const Head head = make_head(header, sink_->position(), end, meta, body_hash);
+  const std::array<ByteView, 2> pieces = {head.header, meta};
+  VMSNAP_RETURN_IF_ERROR(sink_->write(pieces));
+  return head.line;
 }
 
 Result<void> ChunkWriter::end_chunk(const IndexLine& line) {
@@ -128,25 +131,35 @@ Result<ChunkReservation> ChunkWriter::reserve(const ChunkSpec& spec, std::uint32
         .in_file(sink_->name());
   }
   VMSNAP_RETURN_IF_ERROR(place_body(header, body_size, alignment));
-  VMSNAP_RETURN_IF_ERROR(end_of(header));
-  reserved_ = true;
+  VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t end, end_of(header));
   const std::uint64_t offset = sink_->position();
+  VMSNAP_RETURN_IF_ERROR(sink_->skip(end - offset));
+  index_.push_back({offset, 0, {}, header.type, header.instance, header.schema_id, header.flags});
   return ChunkReservation{header, offset, offset + kChunkHeaderSize + meta_size + header.gap};
 }
 
 Result<void> ChunkWriter::commit(const ChunkReservation& reservation, ByteView meta,
                                  std::uint64_t body_hash) {
   const ChunkHeader& header = reservation.header;
-  if (!reserved_ || reservation.offset != sink_->position() || meta.size() != header.meta_size) {
-    return Error(ErrorKind::kInternal, "the meta has another size than was reserved for it")
+  const std::uint64_t offset = reservation.offset;
+  const bool open = header.sequence < index_.size() && index_[header.sequence].size == 0;
+  if (!open || meta.size() != header.meta_size) {
+    return Error(ErrorKind::kInternal,
+                 "the meta has another size than was reserved for it, or the chunk was committed before")
         .in_chunk(chunk_name(header.type, header.sequence));
   }
-  reserved_ = false;
-  VMSNAP_ASSIGN_OR_RETURN(const IndexLine line, begin_chunk(header, meta, body_hash));
-  return end_chunk(line);
+  const Head head = make_head(header, offset, *chunk_end(header, offset), meta, body_hash);
+  const File& file = *sink_->seekable();
+  VMSNAP_RETURN_IF_ERROR(file.write_at(offset, head.header));
+  VMSNAP_RETURN_IF_ERROR(file.write_at(offset + kChunkHeaderSize, meta));
+  index_[header.sequence] = head.line;
+  return {};
 }
 
 Result<WrittenFile> ChunkWriter::finish(std::uint32_t end_schema_id, std::uint32_t index_schema_id) {
+  for (const IndexLine& line : index_) {
+    if (line.size == 0) return Error(ErrorKind::kInternal, "a reserved chunk was not committed");
+  }
   RootHasher hasher(header_.uuid);
   for (const IndexLine& line : index_) hasher.add(line.digest);
   const Digest128 root = hasher.root();

@@ -56,7 +56,8 @@ struct StreamedBody {
 };
 
 /// Writes one snapshot into an empty sink. Calls: begin(), then append() or reserve()+commit() for each
-/// chunk, then finish(). After an error the sink is unusable and must be thrown away. Not thread-safe.
+/// chunk, then finish(); other chunks may be appended or reserved before a reserved one is committed. After
+/// an error the sink is unusable and must be thrown away. Not thread-safe.
 ///
 /// The order of chunk types and what is in a meta are the caller's affair; sequence numbers, hashes, gaps,
 /// padding, END, INDX and footer are the writer's.
@@ -80,19 +81,20 @@ class ChunkWriter {
 
   /// Leaves room for a chunk whose meta has exactly `meta_size` bytes and whose body of `body_size` (not 0)
   /// bytes begins at a multiple of `alignment` (a power of two, at least kChunkAlignment). Bytes of the body
-  /// that are never written are a hole, which reads as zero. commit() must follow before any other call. Only
+  /// that are never written are a hole, which reads as zero. commit() must follow before finish(). Only
   /// for a sink with a file behind it: otherwise Usage. Errors beyond that: as append().
   [[nodiscard]] Result<ChunkReservation> reserve(const ChunkSpec& spec, std::uint32_t meta_size,
                                                  std::uint64_t body_size, std::uint64_t alignment);
   /// Writes header and meta of a reserved chunk. `body_hash` as the chunk's flags demand. Errors: Io;
-  /// Internal (the meta has another size than reserved).
+  /// Internal (the meta has another size than reserved, or the chunk was committed before).
   [[nodiscard]] Result<void> commit(const ChunkReservation& reservation, ByteView meta,
                                     std::uint64_t body_hash);
 
-  /// Writes END, INDX (with the ids of their schemas) and the footer. Does not sync. Errors: as append().
+  /// Writes END, INDX (with the ids of their schemas) and the footer. Does not sync. Errors: as append();
+  /// Internal (a reserved chunk was not committed).
   [[nodiscard]] Result<WrittenFile> finish(std::uint32_t end_schema_id, std::uint32_t index_schema_id);
 
-  /// Every chunk written so far, in order.
+  /// Every chunk so far, in order; those that are reserved only have size 0.
   [[nodiscard]] const std::vector<IndexLine>& written() const { return index_; }
   [[nodiscard]] const FileHeader& header() const { return header_; }
   [[nodiscard]] const Sink& sink() const { return *sink_; }
@@ -106,15 +108,23 @@ class ChunkWriter {
                                         std::uint64_t alignment) const;
   /// Where the chunk ends that begins at position().
   [[nodiscard]] Result<std::uint64_t> end_of(const ChunkHeader& header) const;
+
+  struct Head {
+    EncodedChunkHeader header;
+    IndexLine line;
+  };
+  /// What stands for a chunk at [offset, end) in the file and in the index.
+  [[nodiscard]] Head make_head(ChunkHeader header, std::uint64_t offset, std::uint64_t end, ByteView meta,
+                               std::uint64_t body_hash) const;
   /// Writes header and meta. The line of the index is for end_chunk(), once the body is written.
-  [[nodiscard]] Result<IndexLine> begin_chunk(ChunkHeader header, ByteView meta, std::uint64_t body_hash);
+  [[nodiscard]] Result<IndexLine> begin_chunk(const ChunkHeader& header, ByteView meta,
+                                              std::uint64_t body_hash);
   /// Skips what is left of the chunk.
   [[nodiscard]] Result<void> end_chunk(const IndexLine& line);
 
   Sink* sink_;
   FileHeader header_;
   std::uint64_t seed_;
-  bool reserved_ = false;
   std::vector<IndexLine> index_;
 };
 

@@ -8,7 +8,9 @@
 #include <set>
 #include <sstream>
 
+#include "small_snapshot.h"
 #include "snapshot/check.h"
+#include "snapshot/snapshot_copy.h"
 #include "snapshot/snapshot_reader.h"
 #include "streamed.h"
 
@@ -99,6 +101,61 @@ TEST(Golden, WhatWasRecoveredIsRefusedInAFileAndInAStreamUnlessItIsAllowed) {
     ++recovered;
   }
   EXPECT_GE(recovered, 6u);
+}
+
+/// A snapshot as tools see it.
+Result<SnapshotReader> open_as_tool(File file) {
+  SnapshotReadOptions options;
+  options.level = ReadLevel::kFull;
+  options.allow_unknown_critical = true;
+  options.allow_recovered = true;
+  return SnapshotReader::open(std::move(file), options);
+}
+
+void expect_same(SnapshotReader& original, SnapshotReader& copy) {
+  EXPECT_EQ(copy.manifest(), original.manifest());
+  EXPECT_EQ(copy.memory_map(), original.memory_map());
+  EXPECT_TRUE(std::equal(copy.losses().begin(), copy.losses().end(), original.losses().begin(),
+                         original.losses().end()));
+  for (const DeviceEntry& device : original.manifest().devices) {
+    const auto before = original.device_state(device.instance);
+    const auto after = copy.device_state(device.instance);
+    ASSERT_TRUE(before && after);
+    EXPECT_EQ(*after, *before);
+  }
+  const auto before = original.memory_digest();
+  const auto after = copy.memory_digest();
+  ASSERT_TRUE(before && after);
+  EXPECT_EQ(*after, *before);
+}
+
+TEST(Golden, EveryFileIsCopiedFromAStreamAsItIsFromAFileOrRefusedLikeIt) {
+  SnapshotWriteOptions to;
+  to.encoding = RamEncoding::kExtents;
+  std::size_t copied = 0;
+  for (const Expectation& expectation : expectations()) {
+    SCOPED_TRACE(expectation.file);
+    const ByteVector bytes = test::read_whole((kFolder / expectation.file).string());
+    std::string verdict = "ok";
+    const File file = test::memory_file({});
+    FileSink sink(file);
+    auto original = open_as_tool(test::memory_file(bytes));
+    if (!original) {
+      verdict = to_string(original.error().kind());
+    } else if (const auto report = copy_snapshot(*original, sink, to); !report) {
+      verdict = to_string(report.error().kind());
+    }
+    ByteVector piped;
+    const auto report = test::copy_through_pipes(bytes, piped, to);
+    EXPECT_EQ(report ? "ok" : to_string(report.error().kind()), verdict)
+        << (report ? "" : report.error().to_string());
+    auto copy = open_as_tool(test::memory_file(piped));
+    EXPECT_EQ(copy.has_value(), report.has_value());
+    if (!copy || !original) continue;
+    expect_same(*original, *copy);
+    ++copied;
+  }
+  EXPECT_GE(copied, 14u);
 }
 
 TEST(Golden, EveryFileHasItsExpectationAndItsFolderSaysTheVerdict) {

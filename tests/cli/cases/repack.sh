@@ -28,6 +28,9 @@ echo "exit $?"
 digest piped.vmsnap
 snaptool repack - redirected.vmsnap <sample.vmsnap
 digest redirected.vmsnap
+cat lz4.vmsnap | snaptool repack - - | snaptool repack --compress lz4 - - >through.vmsnap
+digest through.vmsnap
+cat flat.vmsnap | TMPDIR=/absent snaptool repack --json - json.vmsnap | grep -E '"(file|repacked|memory_data)"'
 
 # Over itself.
 try repack --compress lz4 flat.vmsnap flat.vmsnap
@@ -42,4 +45,9 @@ head -c 100000 sample.vmsnap >cut.vmsnap
 try repack cut.vmsnap no.vmsnap
 head -c 100000 sample.vmsnap | snaptool repack - no.vmsnap 2>&1
 echo "exit $?"
+{ head -c 100000 sample.vmsnap; sleep 30; } | timeout --signal INT 1 snaptool repack - no.vmsnap 2>&1
+echo "exit $?"
+head -c 100000 sample.vmsnap | snaptool repack --compress lz4 - - 2>error | snaptool repack - no.vmsnap 2>&1
+echo "exit $?"
+cat error
 ls -A

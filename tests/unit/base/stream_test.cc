@@ -152,6 +152,35 @@ TEST_P(StreamOver, AStreamThatEndsTooSoonIsTruncatedAtItsEnd) {
   EXPECT_EQ(read.error().file(), "in");
 }
 
+TEST_P(StreamOver, AReaderWhoseWriterStallsCanBeCancelled) {
+  Ends ends = make();
+  const auto sent = numbered_bytes(1000);
+  ASSERT_EQ(::write(ends.write.get(), sent.data(), sent.size()), 1000);
+  std::atomic<int> asked{0};
+  StreamSource source(std::move(ends.read), "in", [&asked] { return ++asked >= 4; });
+  ByteVector got(2000);
+  const auto read = source.read(got);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().kind(), ErrorKind::kInvalidState);
+  EXPECT_EQ(read.error().offset(), 1000u);
+  EXPECT_EQ(asked, 4);
+}
+
+TEST_P(StreamOver, AReaderThatCanBeCancelledReadsToTheEnd) {
+  Ends ends = make();
+  std::thread writer([fd = std::move(ends.write)]() mutable {
+    StreamSink sink(std::move(fd), "out");
+    EXPECT_TRUE(sink.write(numbered_bytes(500'000)));
+  });
+  StreamSource source(std::move(ends.read), "in", [] { return false; });
+  ByteVector got(500'001);
+  const auto size = source.read_up_to(got);
+  writer.join();
+  ASSERT_TRUE(size);
+  got.resize(*size);
+  EXPECT_EQ(got, numbered_bytes(500'000));
+}
+
 TEST_P(StreamOver, AWriterWhoseReaderStallsCanBeCancelled) {
   Ends ends = make();
   std::atomic<int> asked{0};

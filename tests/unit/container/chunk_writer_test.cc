@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "../ram/ram_file.h"
 #include "base/checked.h"
 #include "container/chunk_reader.h"
 #include "small_snapshot.h"
@@ -49,13 +50,45 @@ TEST(ChunkWriter, AReservedChunkMustBeCommittedWithAMetaOfTheReservedSize) {
   ASSERT_TRUE(reserved);
   EXPECT_EQ(reserved->body_offset, 4096u);
   EXPECT_EQ(reserved->header.gap, 4096u - 128 - 64 - 100);
-  EXPECT_FALSE(writer->append({kThing, 1}, ByteVector(8)));
   EXPECT_FALSE(writer->finish(1, 1));
   EXPECT_FALSE(writer->commit(*reserved, ByteVector(99), 0));
   EXPECT_TRUE(writer->commit(*reserved, ByteVector(100), 0));
   EXPECT_FALSE(writer->commit(*reserved, ByteVector(100), 0));
   ASSERT_EQ(writer->written().size(), 1u);
   EXPECT_EQ(writer->written()[0].size, 4096u + 4096 - 128);
+}
+
+TEST(ChunkWriter, LetsOtherChunksFollowAReservedOneBeforeItIsCommitted) {
+  const File file = test::memory_file({});
+  FileSink sink(file);
+  auto writer = test::begin_ram_file(sink);
+  ASSERT_TRUE(writer);
+  const ByteVector body(8192, std::byte{7});
+  std::vector<ChunkReservation> reserved;
+  for (std::uint32_t id = 0; id < 2; ++id) {
+    const auto made =
+        writer->reserve({kChunkFlatRam, 1, id, kChunkCritical | kChunkLeaves}, 100, body.size(), 4096);
+    ASSERT_TRUE(made) << made.error().to_string();
+    reserved.push_back(*made);
+    ASSERT_TRUE(writer->append({kThing, 1, id}, ByteVector(8)));
+  }
+  ASSERT_TRUE(writer->commit(reserved[1], ByteVector(100, std::byte{1}), 11));
+  EXPECT_FALSE(writer->finish(1, 1));
+  ASSERT_TRUE(file.write_at(reserved[0].body_offset, body));
+  ASSERT_TRUE(writer->commit(reserved[0], ByteVector(100, std::byte{2}), 22));
+  ASSERT_TRUE(writer->finish(1, 1));
+  const auto reader = ChunkReader::open(test::memory_file(test::read_whole(file)));
+  ASSERT_TRUE(reader) << reader.error().to_string();
+  EXPECT_TRUE(reader->check_metas());
+  const auto chunks = reader->chunks().subspan(3);
+  EXPECT_EQ(chunks[0].header.body_hash, 22u);
+  EXPECT_EQ(chunks[1].header.type, kThing);
+  EXPECT_EQ(chunks[2].header.body_hash, 11u);
+  ByteVector read(body.size());
+  ASSERT_TRUE(reader->file().read_at(chunks[0].body_offset(), read));
+  EXPECT_EQ(read, body);
+  ASSERT_TRUE(reader->file().read_at(chunks[2].body_offset(), read));
+  EXPECT_TRUE(is_all_zero(read));
 }
 
 TEST(ChunkWriter, RefusesBodiesThatTheFileCouldNotHold) {

@@ -2,15 +2,18 @@
 // A copy made from a pipe is the copy made from the file, and what is wrong in a file is refused in a pipe.
 #include "snapshot/stream_copy.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <deque>
 #include <filesystem>
-#include <thread>
+#include <fstream>
+#include <map>
+#include <random>
 
 #include "../base/temp_dir.h"
 #include "copies.h"
@@ -256,8 +259,8 @@ TEST_F(StreamCopy, PutsSchemasFirstAndTakesNoneThatNothingNeeds) {
       test::RawSnapshot::parse(write(test::SmallSnapshot().contents(), encoded(RamEncoding::kExtents)));
   raw.add_schema(FourCc("xBAR"), "idle");
   const SnapshotReader copy = open(copied(raw.bytes(), encoded(RamEncoding::kFlat)));
-  EXPECT_THAT(schema_names(copy),
-              ElementsAre("schema", "manifest", "memory_map", "uart16550", "mc146818", "flat_ram", "end", "index"));
+  EXPECT_THAT(schema_names(copy), ElementsAre("schema", "manifest", "memory_map", "uart16550", "mc146818",
+                                              "flat_ram", "end", "index"));
   for (std::size_t i = 0; i < copy.schemas().size(); ++i) EXPECT_EQ(copy.schemas()[i].chunk, i);
 }
 
@@ -354,6 +357,211 @@ TEST_F(StreamCopy, TakesSegmentsAndStatesInAnyOrder) {
           EXPECT_EQ(memory_of(copy, id), memory.segments()[id]);
         }
       }
+    }
+  }
+}
+
+constexpr std::uint32_t kExtentPages = 64;
+
+ByteVector noise(std::size_t size) {
+  ByteVector bytes(size);
+  std::mt19937_64 random(1);
+  for (std::size_t i = 0; i < size; i += 8) store_le<std::uint64_t>(bytes, i, random() | 1);
+  return bytes;
+}
+
+SnapshotContents one_segment(ByteView memory) {
+  SnapshotContents contents;
+  contents.manifest.producer_name = "test";
+  contents.memory_map.segments.push_back({0, "ram", SegmentKind::kSystemMemory, memory.size()});
+  contents.memory_map.mappings.push_back({0, 0, Gpa(0), memory.size(), false});
+  contents.segments.push_back({memory, false});
+  return contents;
+}
+
+/// A snapshot of two extents: one of data, and one of `second`, whose data are the pages of `memory` there.
+ByteVector two_extents(ByteView memory, std::vector<PageRun> second, std::uint64_t wrong_leaf = 0) {
+  test::RawSnapshot raw =
+      test::RawSnapshot::parse(write(one_segment(memory), encoded(RamEncoding::kExtents)));
+  test::RawChunk& chunk = raw.find(kChunkExtentRam);
+  ExtentRamMeta meta;
+  meta.extent_shift = 18;
+  meta.leaves = {xxh3_64(memory.first(kExtentPages * kPageSize)),
+                 xxh3_64(memory.subspan(kExtentPages * kPageSize)) ^ wrong_leaf};
+  meta.runs = {{PageRunKind::kData, kExtentPages, 0}};
+  chunk.body.assign(memory.begin(), memory.begin() + kExtentPages * kPageSize);
+  std::uint64_t at = kExtentPages * kPageSize;
+  for (const PageRun& run : second) {
+    const ByteView pages = memory.subspan(at, run.pages * kPageSize);
+    if (run.kind == PageRunKind::kData) chunk.body.insert(chunk.body.end(), pages.begin(), pages.end());
+    meta.runs.push_back(run);
+    at += pages.size();
+  }
+  chunk.meta = encode(meta);
+  chunk.body_hash = leaves_hash(meta.leaves);
+  return raw.bytes();
+}
+
+/// Two extents, of which the second has a page of its own, others from the first, its own again, and zeros.
+const std::vector<PageRun> kSinglePages = {{PageRunKind::kData, 1, 0},
+                                           {PageRunKind::kDuplicate, 1, 9 * kPageSize},
+                                           {PageRunKind::kDuplicate, 2, 3 * kPageSize},
+                                           {PageRunKind::kDuplicate, 1, kExtentPages* kPageSize},
+                                           {PageRunKind::kZero, kExtentPages - 5, 0}};
+
+ByteVector memory_of_single_pages() {
+  ByteVector memory = noise((kExtentPages + 1) * kPageSize);
+  memory.resize(2 * kExtentPages * kPageSize);
+  const auto copy = [&](std::uint32_t from, std::uint32_t to, std::uint32_t pages) {
+    std::copy_n(memory.begin() + from * kPageSize, pages * kPageSize, memory.begin() + to * kPageSize);
+  };
+  copy(9, kExtentPages + 1, 1);
+  copy(3, kExtentPages + 2, 2);
+  copy(kExtentPages, kExtentPages + 4, 1);
+  return memory;
+}
+
+TEST_F(StreamCopy, KeepsRepetitionsOfSinglePagesWhereItCanVerifyThem) {
+  const ByteVector memory = memory_of_single_pages();
+  const ByteVector bytes = two_extents(memory, kSinglePages);
+  for (const SnapshotWriteOptions& to : all_encodings()) {
+    const auto report = test::copy_through_pipe(bytes, path_, to);
+    ASSERT_TRUE(report) << report.error().to_string();
+    EXPECT_EQ(report->written.ram_data_bytes, (kExtentPages + 5) * kPageSize);
+    EXPECT_EQ(memory_of(open(path_), 0), memory);
+    if (is_flat(to)) continue;
+    EXPECT_LE(report->written.ram_stored_bytes, (kExtentPages + 1) * kPageSize);
+    ByteVector piped;
+    const auto refused = test::copy_through_pipes(bytes, piped, to);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind(), ErrorKind::kLimitExceeded);
+    EXPECT_THAT(refused.error().message(), HasSubstr("from 0x40000 of segment 0 repeat single pages"));
+  }
+}
+
+TEST_F(StreamCopy, RefusesRepetitionsOfSinglePagesThatAreNotWhatWasSaved) {
+  const ByteVector bytes = two_extents(memory_of_single_pages(), kSinglePages, 1);
+  for (const SnapshotWriteOptions& to : all_encodings()) {
+    const auto refused = test::copy_through_pipe(bytes, path_, to);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind(), ErrorKind::kCorrupt);
+    EXPECT_EQ(refused.error().file(), "pipe");
+    EXPECT_THAT(refused.error().message(), HasSubstr("from 0x40000 of segment 0"));
+    EXPECT_TRUE(std::filesystem::is_empty(dir_.path()));
+  }
+}
+
+TEST_F(StreamCopy, TakesARepeatedExtentForProvenOnlyIfItRepeatsAllOfIt) {
+  const ByteVector extent = noise(kExtentPages * kPageSize);
+  ByteVector memory = extent;
+  memory.insert(memory.end(), extent.begin(), extent.end());
+  ByteVector piped;
+  const auto whole = two_extents(memory, {{PageRunKind::kDuplicate, 10, 0},
+                                          {PageRunKind::kDuplicate, kExtentPages - 10, 10 * kPageSize}});
+  ASSERT_TRUE(test::copy_through_pipes(whole, piped, encoded(RamEncoding::kExtents)));
+  EXPECT_EQ(memory_of(open(piped), 0), memory);
+  // These claim the leaf of the first extent as well.
+  for (const std::vector<PageRun>& runs :
+       {std::vector<PageRun>{{PageRunKind::kDuplicate, 10, 0}, {PageRunKind::kZero, kExtentPages - 10, 0}},
+        {{PageRunKind::kZero, 1, 0}, {PageRunKind::kDuplicate, kExtentPages - 1, kPageSize}},
+        {{PageRunKind::kDuplicate, 1, kPageSize}, {PageRunKind::kDuplicate, kExtentPages - 1, kPageSize}}}) {
+    const ByteVector bytes = two_extents(memory, runs);
+    for (const SnapshotWriteOptions& to : all_encodings()) {
+      const auto refused = test::copy_through_pipe(bytes, path_, to);
+      ASSERT_FALSE(refused);
+      EXPECT_EQ(refused.error().kind(), ErrorKind::kCorrupt) << refused.error().to_string();
+    }
+    const auto refused = test::copy_through_pipes(bytes, piped, encoded(RamEncoding::kExtents));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind(), ErrorKind::kLimitExceeded);
+  }
+  const auto wrong_leaf = two_extents(memory, {{PageRunKind::kDuplicate, kExtentPages, 0}}, 1);
+  const auto refused = test::copy_through_pipe(wrong_leaf, path_, encoded(RamEncoding::kFlat));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kCorrupt);
+}
+
+TEST_F(StreamCopy, LeavesNothingBehindWhenItIsCancelled) {
+  const ByteVector bytes = test::SmallSnapshot().bytes();
+  const std::atomic<bool> cancelled = true;
+  for (SnapshotWriteOptions to : all_encodings()) {
+    to.pass.cancelled = &cancelled;
+    const auto report = test::copy_through_pipe(bytes, path_, to);
+    ASSERT_FALSE(report);
+    EXPECT_EQ(report.error().kind(), ErrorKind::kInvalidState);
+    EXPECT_TRUE(std::filesystem::is_empty(dir_.path()));
+  }
+}
+
+TEST_F(StreamCopy, RefusesOptionsThatDoNotGoTogether) {
+  const ByteVector bytes = test::SmallSnapshot().bytes();
+  ByteVector piped;
+  const auto flat = test::copy_through_pipes(bytes, piped, encoded(RamEncoding::kFlat));
+  ASSERT_FALSE(flat);
+  EXPECT_EQ(flat.error().kind(), ErrorKind::kUsage);
+  EXPECT_THAT(piped, IsEmpty());
+  const auto lz4 = test::copy_through_pipe(bytes, path_, encoded(RamEncoding::kFlat, Codec::kLz4));
+  ASSERT_FALSE(lz4);
+  EXPECT_EQ(lz4.error().kind(), ErrorKind::kUsage);
+}
+
+/// Largest size of this process in memory (VmHWM) since forget_peak(), in bytes.
+std::uint64_t peak_memory() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  std::uint64_t kib = 0;
+  while (status >> word) {
+    if (word == "VmHWM:" && status >> kib) return kib << 10;
+  }
+  ADD_FAILURE() << "/proc/self/status has no VmHWM";
+  return 0;
+}
+
+void forget_peak() {
+  std::ofstream refs("/proc/self/clear_refs");
+  ASSERT_TRUE(refs << 5 << std::flush);
+}
+
+/// A process of its own that makes a large snapshot and sends it, so that its memory is not ours.
+UniqueFd send_large_snapshot(std::size_t size, const SnapshotWriteOptions& encoding, pid_t& sender) {
+  int fds[2];
+  EXPECT_EQ(::pipe2(fds, O_CLOEXEC), 0);
+  UniqueFd out(fds[0]);
+  UniqueFd in(fds[1]);
+  sender = ::fork();
+  if (sender != 0) return out;
+  out.reset();
+  const ByteVector memory = noise(size);
+  const File file = test::memory_file({});
+  const auto written = write_snapshot(file, one_segment(memory), {}, encoding);
+  StreamSink sink(std::move(in), "pipe");
+  ByteVector piece(1u << 20);
+  bool sent = written.has_value();
+  for (std::uint64_t at = 0; sent && at < written->file_size; at += piece.size()) {
+    piece.resize(std::min<std::uint64_t>(piece.size(), written->file_size - at));
+    sent = file.read_at(at, piece) && sink.write(piece);
+  }
+  ::_exit(sent ? 0 : 1);
+}
+
+TEST_F(StreamCopy, NeedsLittleMemoryHoweverMuchComes) {
+  constexpr std::size_t kSize = 128u << 20;
+  for (const SnapshotWriteOptions& from : all_encodings()) {
+    for (const SnapshotWriteOptions& to : all_encodings()) {
+      pid_t sender = 0;
+      StreamSource source(send_large_snapshot(kSize, from, sender), "pipe");
+      const UniqueFd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+      ASSERT_TRUE(null);
+      StreamSink sink(UniqueFd(::dup(null.get())), "/dev/null");
+      forget_peak();
+      const std::uint64_t before = peak_memory();
+      const auto report = is_flat(to) ? copy_stream(source, path_, to) : copy_stream(source, sink, to);
+      ASSERT_TRUE(report) << report.error().to_string();
+      EXPECT_EQ(report->written.ram_data_bytes, kSize);
+      EXPECT_LT(peak_memory() - before, kSize / 4);
+      int status = -1;
+      ASSERT_EQ(::waitpid(sender, &status, 0), sender);
+      EXPECT_EQ(status, 0);
     }
   }
 }
