@@ -545,7 +545,7 @@ UniqueFd send_large_snapshot(std::size_t size, const SnapshotWriteOptions& encod
 }
 
 TEST_F(StreamCopy, NeedsLittleMemoryHoweverMuchComes) {
-  constexpr std::size_t kSize = 128u << 20;
+  constexpr std::size_t kSize = 64u << 20;
   for (const SnapshotWriteOptions& from : all_encodings()) {
     for (const SnapshotWriteOptions& to : all_encodings()) {
       pid_t sender = 0;
