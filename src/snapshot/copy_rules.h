@@ -17,8 +17,8 @@
 
 namespace vmsnap {
 
-/// The header of a new file with guest memory as `options` say; `recovered`: it says what it lacks. Errors: Io
-/// (no random numbers); Usage (an impossible alignment).
+/// The header of a new file with guest memory as `options` say; `recovered`: it says what it lacks. Errors:
+/// Io (no random numbers); Usage (an impossible alignment).
 [[nodiscard]] Result<FileHeader> header_of_copy(std::uint32_t arch, const MemoryMap& map, bool recovered,
                                                 const SnapshotWriteOptions& options);
 

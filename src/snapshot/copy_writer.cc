@@ -44,7 +44,6 @@ class CopyWriter {
   }
 
  private:
-
   /// True for the types that the new file describes by schemas of this build: their chunks are made anew.
   [[nodiscard]] bool has_own_schema(FourCc type) const {
     return is_made_anew(type) || (type == kChunkManifest && !plan_.manifest.schema_id) ||

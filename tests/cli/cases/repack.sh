@@ -45,7 +45,7 @@ head -c 100000 sample.vmsnap >cut.vmsnap
 try repack cut.vmsnap no.vmsnap
 head -c 100000 sample.vmsnap | snaptool repack - no.vmsnap 2>&1
 echo "exit $?"
-{ head -c 100000 sample.vmsnap; sleep 3; } | timeout --preserve-status --signal INT 2 snaptool repack - no.vmsnap 2>&1
+{ head -c 100000 sample.vmsnap; sleep 3; } | timeout --foreground --preserve-status --signal INT 2 snaptool repack - no.vmsnap 2>&1
 echo "exit $?"
 head -c 100000 sample.vmsnap | snaptool repack --compress lz4 - - 2>error | snaptool repack - no.vmsnap 2>&1
 echo "exit $?"
