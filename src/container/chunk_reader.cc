@@ -169,7 +169,7 @@ Result<ByteVector> ChunkReader::body(const ChunkRecord& chunk, std::uint64_t lim
   return bytes;
 }
 
-Result<void> ChunkReader::check_metas() const {
+Result<void> ChunkReader::check_metas(const MetaVisitor& visit) const {
   RootHasher hasher(header_.uuid);
   const std::uint64_t seed = header_.hash_seed();
   for (std::size_t i = 0; i < index_digests_.size(); ++i) {
@@ -180,6 +180,7 @@ Result<void> ChunkReader::check_metas() const {
       return corrupt(file_, chunk, chunk.offset, "the digest of the chunk is not the one in the index");
     }
     if (chunk.header.type != kChunkEnd) hasher.add(digest);
+    if (visit) visit(chunk, bytes);
   }
   if (hasher.root() != footer_.root) {
     return Error(ErrorKind::kCorrupt,

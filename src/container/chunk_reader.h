@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -61,9 +62,11 @@ class ChunkReader {
   /// LimitExceeded; InvalidState (the chunk has leaves).
   [[nodiscard]] Result<ByteVector> body(const ChunkRecord& chunk, std::uint64_t limit) const;
 
+  /// Called with a chunk and its meta, whose hash is verified and which is gone afterwards.
+  using MetaVisitor = std::function<void(const ChunkRecord& chunk, ByteView meta)>;
   /// Reads and verifies every meta, and with them the root and the digests of the index. One meta is held at
-  /// a time. Errors: Io, Corrupt.
-  [[nodiscard]] Result<void> check_metas() const;
+  /// a time, and shown to `visit`, if given, before the root is known. Errors: Io, Corrupt.
+  [[nodiscard]] Result<void> check_metas(const MetaVisitor& visit = {}) const;
   /// Checks that gap and padding of a chunk are zero. Errors: Io, Corrupt.
   [[nodiscard]] Result<void> check_padding(const ChunkRecord& chunk) const;
   /// Verifies the body of a chunk without leaves against its hash, reading it piecewise. Errors: Io, Corrupt.

@@ -11,7 +11,6 @@
 #include "format/constants.h"
 #include "format/digest.h"
 #include "ram/block_codec.h"
-#include "ram/flat_ram.h"
 
 namespace vmsnap {
 namespace {
@@ -24,76 +23,48 @@ constexpr std::size_t kMaxMappedRuns = 32'000;
 
 Result<SegmentReader> SegmentReader::open(const File& file, std::uint32_t segment, std::uint64_t size,
                                           std::span<const ChunkRecord* const> chunks) {
-  SegmentReader result(file, segment, size);
-  if (chunks.empty()) {
-    return Error(ErrorKind::kCorrupt, fmt::format("no chunk holds memory segment {}", segment))
-        .in_file(file.name());
-  }
-  if (chunks.front()->header.type == kChunkFlatRam) {
-    VMSNAP_RETURN_IF_ERROR(result.load_flat(*chunks.front()));
-  } else {
-    VMSNAP_RETURN_IF_ERROR(result.load_extents(chunks));
-  }
-  result.zero_leaf_ = zero_hash(std::uint64_t{1} << result.extent_shift_);
-  return result;
-}
-
-Result<void> SegmentReader::load_flat(const ChunkRecord& chunk) {
-  VMSNAP_ASSIGN_OR_RETURN(FlatRamMeta meta, read_flat_ram_meta(*file_, chunk));
-  flat_ = &chunk;
-  extent_shift_ = meta.extent_shift;
-  data_bytes_ = meta.data_bytes;
-  leaves_ = std::move(meta.leaves);
-  return {};
-}
-
-Result<void> SegmentReader::load_extents(std::span<const ChunkRecord* const> chunks) {
-  const auto in_file = [&](Error error) { return std::move(error.in_file(file_->name())); };
+  const auto in_file = [&](Error error) { return std::move(error.in_file(file.name())); };
+  auto metas = std::make_shared<SegmentMetas>(segment, size);
   for (const ChunkRecord* chunk : chunks) {
-    VMSNAP_ASSIGN_OR_RETURN(ExtentBatch batch, ExtentBatch::read(*file_, *chunk, size_));
-    const ExtentRamMeta& meta = batch.meta();
-    extent_shift_ = meta.extent_shift;
-    data_bytes_ += meta.data_bytes();
-    compressed_ = compressed_ || batch.codec() != Codec::kNone;
-    leaves_.insert(leaves_.end(), meta.leaves.begin(), meta.leaves.end());
-    if (auto added = batches_.add(*chunk, std::move(batch)); !added) return in_file(std::move(added).error());
+    VMSNAP_ASSIGN_OR_RETURN(const ByteVector meta, read_meta(file, *chunk));
+    if (auto added = metas->add(*chunk, meta); !added) return in_file(std::move(added).error());
   }
-  if (auto complete = batches_.check_complete(); !complete) return in_file(std::move(complete).error());
-  return {};
+  if (auto complete = metas->check_complete(); !complete) return in_file(std::move(complete).error());
+  return SegmentReader(file, std::move(metas));
 }
 
 std::uint64_t SegmentReader::extent_end(std::uint64_t index) const {
-  return std::min(size_, (index + 1) << extent_shift_);
+  return std::min(size(), (index + 1) << extent_shift());
 }
 
 Result<bool> SegmentReader::is_hole(std::uint64_t index, SegmentCursor& cursor) const {
   const std::uint64_t begin = extent_begin(index);
   const std::uint64_t end = extent_end(index);
-  if (flat_ == nullptr) {
+  if (flat() == nullptr) {
     const ExtentBatch::Piece piece = batch_at(begin).batch.piece_at(begin, end - begin);
     return piece.kind == PageRunKind::kZero && piece.size == end - begin;
   }
-  VMSNAP_RETURN_IF_ERROR(look_for_data(flat_->body_offset() + begin, cursor));
-  return cursor.data.begin >= flat_->body_offset() + end;
+  VMSNAP_RETURN_IF_ERROR(look_for_data(flat()->body_offset() + begin, cursor));
+  return cursor.data.begin >= flat()->body_offset() + end;
 }
 
 Result<void> SegmentReader::look_for_data(std::uint64_t at, SegmentCursor& cursor) const {
   if (cursor.asked_from <= at && at < cursor.data.end) return {};
-  VMSNAP_ASSIGN_OR_RETURN(const auto data, file_->next_data(at, flat_->body_end()));
+  VMSNAP_ASSIGN_OR_RETURN(const auto data, file_->next_data(at, flat()->body_end()));
   cursor.asked_from = at;
-  cursor.data = data ? *data : FileRange{flat_->body_end(), flat_->body_end()};
+  cursor.data = data ? *data : FileRange{flat()->body_end(), flat()->body_end()};
   return {};
 }
 
 Result<void> SegmentReader::read(std::uint64_t begin, MutableByteView out, bool out_is_zero,
                                  SegmentCursor& cursor) const {
-  if (flat_ != nullptr) return read_flat(begin, out, out_is_zero, cursor);
+  if (flat() != nullptr) return read_flat(begin, out, out_is_zero, cursor);
   return read_extents(begin, out, out_is_zero, cursor);
 }
 
 Result<void> SegmentReader::read_flat(std::uint64_t begin, MutableByteView out, bool out_is_zero,
                                       SegmentCursor& cursor) const {
-  std::uint64_t at = flat_->body_offset() + begin;
+  std::uint64_t at = flat()->body_offset() + begin;
   while (!out.empty()) {
     VMSNAP_RETURN_IF_ERROR(look_for_data(at, cursor));
     const bool data = cursor.data.begin <= at;
@@ -187,19 +158,19 @@ Result<void> SegmentReader::read_blocks(const StoredBatch& stored, std::uint64_t
 }
 
 Error SegmentReader::bad_extent(std::uint64_t index) const {
-  const ChunkRecord& chunk = flat_ != nullptr ? *flat_ : *batch_at(extent_begin(index)).chunk;
+  const ChunkRecord& chunk = flat() != nullptr ? *flat() : *batch_at(extent_begin(index)).chunk;
   return std::move(extent_damaged(chunk, extent_begin(index), extent_end(index)).in_file(file_->name()));
 }
 
 Result<void> SegmentReader::verify_bytes(std::uint64_t index, ByteView bytes) const {
-  if (xxh3_64(bytes) == leaves_[index]) return {};
+  if (xxh3_64(bytes) == leaves()[index]) return {};
   return bad_extent(index);
 }
 
 Result<void> SegmentReader::verify_zero(std::uint64_t index) const {
   const std::uint64_t size = extent_end(index) - extent_begin(index);
-  const bool whole = size == std::uint64_t{1} << extent_shift_;
-  if ((whole ? zero_leaf_ : zero_hash(size)) == leaves_[index]) return {};
+  const bool whole = size == std::uint64_t{1} << extent_shift();
+  if ((whole ? metas_->zero_leaf() : zero_hash(size)) == leaves()[index]) return {};
   return bad_extent(index);
 }
 
@@ -212,13 +183,13 @@ Result<void> SegmentReader::verify_extent(std::uint64_t index, SegmentCursor& cu
     VMSNAP_RETURN_IF_ERROR(read(at, piece, false, cursor));
     stream.update(piece);
   }
-  if (stream.digest_64() == leaves_[index]) return {};
+  if (stream.digest_64() == leaves()[index]) return {};
   return bad_extent(index);
 }
 
 bool SegmentReader::is_mappable() const {
-  if (flat_ != nullptr) return true;
-  return !compressed_ && batches_.pieces() <= kMaxMappedRuns;
+  if (flat() != nullptr) return true;
+  return !is_compressed() && metas_->batches().pieces() <= kMaxMappedRuns;
 }
 
 Result<Mapping> SegmentReader::map() const {
@@ -228,17 +199,18 @@ Result<Mapping> SegmentReader::map() const {
         .in_file(file_->name());
   }
   VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t file_size, file_->size());
-  std::uint64_t needed = flat_ != nullptr ? flat_->body_end() : 0;
-  for (const StoredBatch& stored : batches_.all()) needed = std::max(needed, stored.chunk->body_end());
+  std::uint64_t needed = flat() != nullptr ? flat()->body_end() : 0;
+  for (const StoredBatch& stored : metas_->batches().all())
+    needed = std::max(needed, stored.chunk->body_end());
   if (file_size < needed) {
     return Error(ErrorKind::kTruncated,
                  "the file became shorter since it was opened; do not change snapshots in place")
         .in_file(file_->name())
         .at_offset(file_size);
   }
-  if (flat_ != nullptr) return Mapping::private_copy(*file_, flat_->body_offset(), size_);
-  VMSNAP_ASSIGN_OR_RETURN(Mapping mapping, Mapping::anonymous(size_));
-  for (const StoredBatch& stored : batches_.all()) {
+  if (flat() != nullptr) return Mapping::private_copy(*file_, flat()->body_offset(), size());
+  VMSNAP_ASSIGN_OR_RETURN(Mapping mapping, Mapping::anonymous(size()));
+  for (const StoredBatch& stored : metas_->batches().all()) {
     for (std::uint64_t at = stored.batch.begin(); at < stored.batch.end();) {
       const ExtentBatch::Piece piece = stored.batch.piece_at(at, stored.batch.end() - at);
       std::uint64_t size = piece.size;

@@ -3,14 +3,16 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/mapping.h"
 #include "base/result.h"
 #include "container/chunk_reader.h"
-#include "ram/segment_batches.h"
+#include "ram/segment_metas.h"
 
 namespace vmsnap {
 
@@ -34,17 +36,20 @@ class SegmentReader {
   /// the result. Errors: Io; Corrupt; Unsupported; LimitExceeded.
   [[nodiscard]] static Result<SegmentReader> open(const File& file, std::uint32_t segment, std::uint64_t size,
                                                   std::span<const ChunkRecord* const> chunks);
+  /// Of metas that are complete. `file` and what the metas refer to must outlive it. Copies share the metas.
+  SegmentReader(const File& file, std::shared_ptr<const SegmentMetas> metas)
+      : file_(&file), metas_(std::move(metas)) {}
 
-  [[nodiscard]] std::uint64_t size() const { return size_; }  // bytes
-  [[nodiscard]] std::uint8_t extent_shift() const { return extent_shift_; }
+  [[nodiscard]] std::uint64_t size() const { return metas_->size(); }  // bytes
+  [[nodiscard]] std::uint8_t extent_shift() const { return metas_->extent_shift(); }
   /// XXH3-64 of each extent, in order.
-  [[nodiscard]] std::span<const std::uint64_t> leaves() const { return leaves_; }
+  [[nodiscard]] std::span<const std::uint64_t> leaves() const { return metas_->leaves(); }
   /// Bytes of pages that are stored, before compression and without duplicates.
-  [[nodiscard]] std::uint64_t data_bytes() const { return data_bytes_; }
-  [[nodiscard]] bool is_compressed() const { return compressed_; }
+  [[nodiscard]] std::uint64_t data_bytes() const { return metas_->data_bytes(); }
+  [[nodiscard]] bool is_compressed() const { return metas_->is_compressed(); }
 
   /// Half-open place of an extent in the segment.
-  [[nodiscard]] std::uint64_t extent_begin(std::uint64_t index) const { return index << extent_shift_; }
+  [[nodiscard]] std::uint64_t extent_begin(std::uint64_t index) const { return index << extent_shift(); }
   [[nodiscard]] std::uint64_t extent_end(std::uint64_t index) const;
 
   /// True when the file says, without holding bytes for it, that the whole extent is zero. Errors: Io.
@@ -73,12 +78,9 @@ class SegmentReader {
   [[nodiscard]] Result<Mapping> map() const;
 
  private:
-  SegmentReader(const File& file, std::uint32_t segment, std::uint64_t size)
-      : file_(&file), segment_(segment), size_(size), batches_(segment, size) {}
-
-  [[nodiscard]] Result<void> load_flat(const ChunkRecord& chunk);
-  [[nodiscard]] Result<void> load_extents(std::span<const ChunkRecord* const> chunks);
-  [[nodiscard]] const StoredBatch& batch_at(std::uint64_t at) const { return batches_.at(at); }
+  /// The chunk of a flat segment, else nullptr.
+  [[nodiscard]] const ChunkRecord* flat() const { return metas_->flat(); }
+  [[nodiscard]] const StoredBatch& batch_at(std::uint64_t at) const { return metas_->batches().at(at); }
   [[nodiscard]] Result<void> read_flat(std::uint64_t begin, MutableByteView out, bool out_is_zero,
                                        SegmentCursor& cursor) const;
   [[nodiscard]] Result<void> read_extents(std::uint64_t begin, MutableByteView out, bool out_is_zero,
@@ -90,15 +92,7 @@ class SegmentReader {
   [[nodiscard]] Error bad_extent(std::uint64_t index) const;
 
   const File* file_;
-  std::uint32_t segment_;
-  std::uint64_t size_;
-  std::uint8_t extent_shift_ = 0;
-  std::uint64_t data_bytes_ = 0;
-  bool compressed_ = false;
-  std::uint64_t zero_leaf_ = 0;  // of a whole extent
-  std::vector<std::uint64_t> leaves_;
-  const ChunkRecord* flat_ = nullptr;  // of a flat segment
-  SegmentBatches batches_;             // of the others
+  std::shared_ptr<const SegmentMetas> metas_;
 };
 
 /// The digest of what guest memory holds, the same in every encoding: XXH3-128 over, for each segment in

@@ -69,11 +69,23 @@ Result<void> SnapshotReader::load_directory() {
   return {};
 }
 
-Result<void> SnapshotReader::check_metas() const {
-  VMSNAP_RETURN_IF_ERROR(container_.check_metas());
+Result<void> SnapshotReader::check_metas() {
+  // Those of memory are large: what is needed of them is taken out as they go by.
+  std::vector<std::shared_ptr<SegmentMetas>> metas;
+  std::vector<Result<void>> sound(memory_map().segments.size());
+  for (const MemorySegment& segment : memory_map().segments) {
+    metas.push_back(std::make_shared<SegmentMetas>(segment.id, segment.size));
+  }
+  VMSNAP_RETURN_IF_ERROR(container_.check_metas([&](const ChunkRecord& chunk, ByteView meta) {
+    const std::uint32_t id = chunk.header.instance;
+    if (is_ram_chunk(chunk.header.type) && sound[id]) sound[id] = metas[id]->add(chunk, meta);
+  }));
   for (const DeviceEntry& device : manifest().devices) VMSNAP_RETURN_IF_ERROR(read_state(device.instance));
-  for (const MemorySegment& segment : memory_map().segments)
-    VMSNAP_RETURN_IF_ERROR(this->segment(segment.id));
+  for (std::size_t id = 0; id < metas.size(); ++id) {
+    if (sound[id]) sound[id] = metas[id]->check_complete();
+    if (!sound[id]) return std::move(std::move(sound[id]).error().in_file(container_.file().name()));
+  }
+  segment_metas_.assign(metas.begin(), metas.end());
   return {};
 }
 
@@ -112,6 +124,7 @@ Result<ByteVector> SnapshotReader::device_state(std::uint32_t instance) {
 
 Result<SegmentReader> SnapshotReader::segment(std::uint32_t id) const {
   if (id >= segment_chunks_.size()) return no_such("memory segment", id);
+  if (id < segment_metas_.size()) return SegmentReader(container_.file(), segment_metas_[id]);
   return SegmentReader::open(container_.file(), id, memory_map().segments[id].size, segment_chunks_[id]);
 }
 

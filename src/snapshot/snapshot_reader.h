@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <span>
 #include <string>
@@ -83,7 +84,8 @@ class SnapshotReader {
   /// is not verified against a schema: that is for whoever has the schema. Errors: Io, Corrupt; Usage (no
   /// such instance).
   [[nodiscard]] Result<ByteVector> device_state(std::uint32_t instance);
-  /// A memory segment, whatever its encoding, with verified metas. It refers to this reader, which must stay
+  /// A memory segment, whatever its encoding, with verified metas: from the level kMeta on those that open()
+  /// has read, else they are read anew. It refers to this reader, which must stay
   /// where it is meanwhile. Errors: Io, Corrupt, Unsupported, LimitExceeded; Usage (no such segment).
   [[nodiscard]] Result<SegmentReader> segment(std::uint32_t id) const;
   /// The same, and its chunks are consumed.
@@ -103,13 +105,15 @@ class SnapshotReader {
   explicit SnapshotReader(ChunkReader container) : container_(std::move(container)) {}
 
   [[nodiscard]] Result<void> load_directory();
-  [[nodiscard]] Result<void> check_metas() const;
+  [[nodiscard]] Result<void> check_metas();
   [[nodiscard]] Result<void> check_bodies(const PassOptions& pass) const;
   [[nodiscard]] Result<ByteVector> read_state(std::uint32_t instance) const;
 
   ChunkReader container_;
   SnapshotDirectory directory_;
   std::vector<std::vector<const ChunkRecord*>> segment_chunks_;  // by segment id, in the order of the file
+  /// By segment id: what check_metas() has read. Empty at the level kHeader.
+  std::vector<std::shared_ptr<const SegmentMetas>> segment_metas_;
   std::set<std::uint32_t> consumed_;
 };
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
@@ -137,6 +138,29 @@ TEST(Snapshot, AsksForWhatIsNotThereAreRefused) {
   EXPECT_EQ(reader->device_state(3).error().kind(), ErrorKind::kUsage);
   EXPECT_EQ(reader->segment(3).error().kind(), ErrorKind::kUsage);
   EXPECT_EQ(reader->take_segment(3).error().kind(), ErrorKind::kUsage);
+}
+
+TEST(Snapshot, ReadsTheMetasOfMemoryOnceAtMost) {
+  for (const RamEncoding encoding : {RamEncoding::kFlat, RamEncoding::kExtents}) {
+    const File file = test::memory_file({});
+    SnapshotWriteOptions options;
+    options.encoding = encoding;
+    ASSERT_TRUE(write_snapshot(file, test::SmallSnapshot().contents(), device_chunk_types(), options));
+    const auto reopen = [&](ReadLevel level) {
+      return SnapshotReader::open(File::adopt(UniqueFd(::dup(file.fd())), "s"), {level});
+    };
+    auto opened = reopen(ReadLevel::kMeta);
+    auto at_header = reopen(ReadLevel::kHeader);
+    ASSERT_TRUE(opened && at_header);
+    const std::vector<std::uint64_t> leaves(opened->segment(0)->leaves().begin(),
+                                            opened->segment(0)->leaves().end());
+    const ChunkRecord& chunk = *opened->segment_chunks(0).front();
+    ASSERT_TRUE(file.write_at(chunk.meta_offset(), ByteVector(chunk.header.meta_size)));
+    const auto segment = opened->take_segment(0);
+    ASSERT_TRUE(segment) << segment.error().to_string();
+    EXPECT_TRUE(std::ranges::equal(segment->leaves(), leaves));
+    EXPECT_EQ(at_header->segment(0).error().kind(), ErrorKind::kCorrupt);
+  }
 }
 
 TEST(Snapshot, WriterRefusesContentsThatDoNotFitTogether) {
