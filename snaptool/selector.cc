@@ -52,6 +52,9 @@ std::vector<ChunkName> chunk_names(const SnapshotReader& reader) {
   std::vector<ChunkName> names;
   names.push_back({"manifest", find_chunk(reader, kChunkManifest)});
   names.push_back({"memory", find_chunk(reader, kChunkMemoryMap)});
+  if (const ChunkRecord* provenance = find_chunk(reader, kChunkProvenance)) {
+    names.push_back({"provenance", provenance});
+  }
   std::map<std::string_view, unsigned> devices_of_type;
   for (const DeviceEntry& device : reader.manifest().devices) {
     names.push_back({device.path, &reader.device_chunk(device.instance)});

@@ -6,6 +6,7 @@
 
 #include "commands/commands.h"
 #include "snapshot/check.h"
+#include "snapshot/provenance.h"
 #include "snapshot_file.h"
 
 namespace vmsnap::snaptool {
@@ -73,6 +74,7 @@ struct Facts {
   const SnapshotReader& reader;
   std::uint64_t allocated = 0;  // bytes on the disk
   CheckReport check;            // at header level
+  std::vector<Migration> migrations;
 };
 
 Json slots_json(const DeviceEntry& device) {
@@ -116,6 +118,17 @@ Json to_json(const Facts& facts) {
                        {"features", device.features},
                        {"slots", slots_json(device)}});
   }
+  Json migrations = Json::array();
+  for (const Migration& migration : facts.migrations) {
+    migrations.push_back({{"tool", migration.tool},
+                          {"tool_version", migration.tool_version},
+                          {"time", utc_time(migration.time)},
+                          {"from_level", migration.from_level},
+                          {"to_level", migration.to_level},
+                          {"source_uuid", vmsnap::to_string(migration.source_uuid)},
+                          {"source_root", vmsnap::to_string(migration.source_root)},
+                          {"lost", migration.losses.size()}});
+  }
   Json findings = Json::array();
   for (const Finding& finding : facts.check.findings) {
     findings.push_back({{"code", vmsnap::to_string(finding.code)}, {"message", finding.message}});
@@ -131,6 +144,7 @@ Json to_json(const Facts& facts) {
       {"producer", {{"name", manifest.producer_name}, {"version", manifest.producer_version}}},
       {"created", utc_time(manifest.created)},
       {"release_level", manifest.release_level},
+      {"migrations", std::move(migrations)},
       {"comment", text_or_null(manifest.comment)},
       {"architecture", architecture(reader.header().arch)},
       {"vcpu_count", manifest.vcpu_count},
@@ -231,6 +245,14 @@ void print_text(const Facts& facts, Output& output) {
   print_line(output, "producer", fmt::format("{} {}", manifest.producer_name, manifest.producer_version));
   print_line(output, "created", utc_time(manifest.created));
   print_line(output, "release level", std::to_string(manifest.release_level));
+  for (const Migration& migration : facts.migrations) {
+    print_line(output, "migrated",
+               fmt::format("from level {} to {} by {} {}, {}{}", migration.from_level, migration.to_level,
+                           migration.tool, migration.tool_version, utc_time(migration.time),
+                           migration.losses.empty()
+                               ? ""
+                               : fmt::format("; {} lost", count_of(migration.losses.size(), "field"))));
+  }
   if (!manifest.comment.empty()) print_line(output, "comment", shortened(manifest.comment));
   print_line(
       output, "guest",
@@ -250,7 +272,10 @@ ExitCode run(const CommonOptions& options, Output& output) {
   if (!reader) return fail(reader.error(), options.json, output);
   const Result<std::uint64_t> allocated = allocated_size(reader->container().file());
   if (!allocated) return fail(allocated.error(), options.json, output);
-  const Facts facts{*reader, *allocated, check_snapshot(options.file, ReadLevel::kHeader)};
+  // If they cannot be read, that is among the findings.
+  auto migrations = read_provenance(*reader).value_or(std::vector<Migration>());
+  const Facts facts{*reader, *allocated, check_snapshot(options.file, ReadLevel::kHeader),
+                    std::move(migrations)};
   if (options.json) {
     output.print_json(to_json(facts));
   } else {

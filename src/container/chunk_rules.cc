@@ -23,13 +23,6 @@ std::optional<std::string> wrong_role(const ChunkHeader& header) {
   return std::nullopt;
 }
 
-/// The alignment of a chunk's body; of foreign chunks, the least there is.
-std::uint64_t body_alignment(const ChunkHeader& header, const FileHeader& file_header) {
-  if (header.type == kChunkFlatRam) return std::uint64_t{1} << file_header.body_align_shift;
-  if (header.type == kChunkExtentRam && header.codec() == kCodecNone) return kPageSize;
-  return kChunkAlignment;
-}
-
 /// What the header alone tells about meta, gap and body of the container's own chunks.
 std::optional<std::string> wrong_geometry(const ChunkRecord& chunk, const FileHeader& file_header) {
   const ChunkHeader& header = chunk.header;
@@ -74,6 +67,12 @@ std::optional<std::string> wrong_geometry(const ChunkRecord& chunk, const FileHe
 
 Error in_meta(Error error, const ChunkRecord& chunk) {
   return std::move(error.at_offset(chunk.meta_offset()).in_chunk(chunk.name()));
+}
+
+std::uint64_t body_alignment(const ChunkHeader& header, const FileHeader& file_header) {
+  if (header.type == kChunkFlatRam) return std::uint64_t{1} << file_header.body_align_shift;
+  if (header.type == kChunkExtentRam && header.codec() == kCodecNone) return kPageSize;
+  return kChunkAlignment;
 }
 
 ChunkRules::ChunkRules(const FileHeader& header)

@@ -35,6 +35,9 @@ struct ChunkRecord {
 /// Adds to an error about the meta of a chunk where that meta is.
 [[nodiscard]] Error in_meta(Error error, const ChunkRecord& chunk);
 
+/// The alignment of a chunk's body in a file with that header; of foreign chunks, the least there is.
+[[nodiscard]] std::uint64_t body_alignment(const ChunkHeader& header, const FileHeader& file_header);
+
 /// Follows chunk headers from the front: hashes, sequence numbers, order, role, alignment. Not thread-safe.
 class ChunkRules {
  public:

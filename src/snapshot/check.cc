@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "snapshot/provenance.h"
+
 namespace vmsnap {
 namespace {
 
@@ -40,7 +42,13 @@ void look_at_features(const FileHeader& header, CheckReport& report) {
 }
 
 void look_at_chunks(const SnapshotReader& reader, CheckReport& report) {
+  if (const auto provenance = read_provenance(reader); !provenance) {
+    report.findings.push_back(
+        {Finding::Code::kBadProvenance,
+         "what the file says of its own migrations cannot be used: " + provenance.error().to_string()});
+  }
   for (const ChunkRecord* chunk : reader.unknown_chunks()) {
+    if (is_provenance(reader, *chunk)) continue;
     report.findings.push_back(
         {Finding::Code::kUnknownOptionalChunk,
          fmt::format("this build does not know what the optional chunk {} (\"{}\") means and "
@@ -128,6 +136,8 @@ std::string_view to_string(Finding::Code code) {
       return "unused-schema";
     case Finding::Code::kBodyNotChecked:
       return "body-not-checked";
+    case Finding::Code::kBadProvenance:
+      return "bad-provenance";
     case Finding::Code::kLost:
       return "lost";
   }

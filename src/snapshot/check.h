@@ -24,6 +24,7 @@ struct Finding {
     kUnusedSchema,
     kBodyNotChecked,
     kLost,
+    kBadProvenance,
   };
   Code code = Code::kFileMode;
   std::string message;  // one sentence

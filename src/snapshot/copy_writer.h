@@ -39,6 +39,14 @@ struct CopiedTable {
   std::optional<std::uint32_t> schema_id;
 };
 
+/// A chunk without a body that is made anew, under the schema that `type` brings along.
+struct AddedChunk {
+  const ChunkType* type = nullptr;
+  std::uint32_t instance = 0;
+  std::uint32_t flags = kChunkCritical;
+  ByteView meta;
+};
+
 /// What the new file is made of. Chunks and schemas belong to `file`.
 struct CopyPlan {
   const File* file = nullptr;
@@ -48,17 +56,30 @@ struct CopyPlan {
   CopiedTable memory_map;
   MemoryMap segments;  // what memory_map says
   SegmentSource source;
+  /// Guest memory as it is, instead of through `source`: the RAM chunks of the other file and its header.
+  /// Their bodies are not read where the file system can do without, and not verified.
+  std::vector<const ChunkRecord*> memory;
+  const FileHeader* header = nullptr;
   std::vector<CopiedChunk> chunks;  // states of devices, and others that may be copied
+  std::vector<AddedChunk> added;    // behind them
   std::vector<Loss> losses;         // not empty: the new file is marked as recovered
 };
 
-/// Writes the file into an empty sink; metas and bodies are verified on the way. Errors: Io, Truncated,
-/// Corrupt (of the other file); Usage (flat memory needs a sink with a file behind it); LimitExceeded;
-/// InvalidState (cancelled); those of the sources.
+/// Writes the file into an empty sink; metas, and bodies but those of `memory`, are verified on the way.
+/// Errors: Io, Truncated, Corrupt (of the other file); Usage (flat memory needs a sink with a file behind
+/// it); LimitExceeded; InvalidState (cancelled); those of the sources.
 [[nodiscard]] Result<SnapshotSummary> write_copy(Sink& sink, const CopyPlan& plan,
                                                  const SnapshotWriteOptions& options);
 
+/// CONF or MEMM of an open snapshot, as it is there. Errors: Io, Corrupt.
+[[nodiscard]] Result<CopiedTable> copy_table(const SnapshotReader& from, FourCc type);
+
 /// Opens what was just written, at level meta, before it is published. Errors: as SnapshotReader::open().
 [[nodiscard]] Result<SnapshotReader> reopen(const File& written);
+
+/// Checks that what was just written can be opened, and that its tables say it holds the memory of `from`.
+/// Errors: as reopen(); Internal.
+[[nodiscard]] Result<void> check_copy(const SnapshotReader& from, const File& written,
+                                      const SnapshotSummary& summary);
 
 }  // namespace vmsnap

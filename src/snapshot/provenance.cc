@@ -138,10 +138,14 @@ Result<std::vector<Migration>> decode_provenance(ByteView meta) {
   return migrations;
 }
 
+bool is_provenance(const SnapshotReader& reader, const ChunkRecord& chunk) {
+  return chunk.header.type == kChunkProvenance && reader.schema_of(chunk)->version.major == 1;
+}
+
 Result<std::vector<Migration>> read_provenance(const SnapshotReader& reader) {
   std::vector<Migration> all;
   for (const ChunkRecord& chunk : reader.container().chunks()) {
-    if (chunk.header.type != kChunkProvenance || reader.schema_of(chunk)->version.major != 1) continue;
+    if (!is_provenance(reader, chunk)) continue;
     VMSNAP_ASSIGN_OR_RETURN(const ByteVector meta, reader.container().meta(chunk));
     auto migrations = decode_provenance(meta);
     if (!migrations) {

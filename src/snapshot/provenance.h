@@ -43,6 +43,9 @@ struct Migration {
 /// Verifies bytes that come from a file. Errors: Corrupt, LimitExceeded.
 [[nodiscard]] Result<std::vector<Migration>> decode_provenance(ByteView meta);
 
+/// True for a PROV chunk of a version that this build reads.
+[[nodiscard]] bool is_provenance(const SnapshotReader& reader, const ChunkRecord& chunk);
+
 /// The migrations of an open snapshot, oldest first; none, when it has no PROV chunk of a version that this
 /// build reads. Errors: Io; Corrupt, LimitExceeded (the chunk, with its place).
 [[nodiscard]] Result<std::vector<Migration>> read_provenance(const SnapshotReader& reader);

@@ -27,22 +27,6 @@ Result<void> plan_chunks(const SnapshotReader& from, CopyPlan& plan, std::vector
   return {};
 }
 
-Result<CopiedTable> copy_table(const SnapshotReader& from, FourCc type) {
-  const auto chunks = from.container().chunks();
-  const auto chunk =
-      std::find_if(chunks.begin(), chunks.end(), [&](const ChunkRecord& c) { return c.header.type == type; });
-  VMSNAP_ASSIGN_OR_RETURN(ByteVector meta, from.container().meta(*chunk));
-  return CopiedTable{std::move(meta), chunk->header.schema_id};
-}
-
-Result<void> check_copy(const File& file, const SnapshotReader& from, const CopyReport& report) {
-  VMSNAP_ASSIGN_OR_RETURN(const SnapshotReader to, reopen(file));
-  VMSNAP_ASSIGN_OR_RETURN(const Digest128 before, from.memory_digest());
-  VMSNAP_ASSIGN_OR_RETURN(const Digest128 after, to.memory_digest());
-  if (before == after && to.root() == report.written.root) return {};
-  return Error(ErrorKind::kInternal, "the copy does not hold the same memory as the original");
-}
-
 }  // namespace
 
 Result<CopyReport> copy_snapshot(const SnapshotReader& from, Sink& to, const SnapshotWriteOptions& options) {
@@ -74,7 +58,7 @@ Result<CopyReport> copy_snapshot(const SnapshotReader& from, const std::string& 
   FileSink sink(target.file());
   auto report = copy_snapshot(from, sink, options);
   if (!report) return report;
-  if (auto checked = check_copy(target.file(), from, *report); !checked) {
+  if (auto checked = check_copy(from, target.file(), report->written); !checked) {
     return std::move(std::move(checked).error().in_file(to));
   }
   VMSNAP_RETURN_IF_ERROR(target.publish());
