@@ -287,7 +287,8 @@ std::vector<Feature> extent_ram_features(Codec codec) {
 
 Result<WrittenRam> write_extent_ram(ChunkWriter& writer, std::uint32_t schema_id, std::uint32_t segment,
                                     ExtentSource& source, Codec codec, const PassOptions& options) {
-  const unsigned threads = std::max(1u, options.threads);
+  const bool one_at_a_time = !source.is_memory() && source.extent_shift() > kMaxParallelShift;
+  const unsigned threads = one_at_a_time ? 1 : std::max(1u, options.threads);
   std::vector<Batch> batches(threads == 1 ? 1 : std::size_t{2} * threads);
   Batcher batcher(source, segment, options);
   WrittenRam written;

@@ -27,6 +27,10 @@ struct RamSource {
   const SegmentReader* mapped_from = nullptr;
 };
 
+/// Sources that are not memory keep the bytes of all extents that are under way: with extents larger than
+/// this (log2), which only segments of many TiB need, writers take them one at a time.
+inline constexpr std::uint8_t kMaxParallelShift = 23;
+
 /// A half-open range of bytes of a segment.
 struct ByteRange {
   std::uint64_t begin = 0;

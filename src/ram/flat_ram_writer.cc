@@ -19,8 +19,8 @@ constexpr std::uint64_t kFlushWindow = 32u << 20;
 constexpr std::size_t kGroups = 4;
 constexpr std::uint64_t kGroupData = 512u << 10;
 constexpr std::size_t kGroupExtents = 256;
-// Sources without memory of their own keep the bytes of all groups: larger extents go one at a time.
-constexpr std::uint8_t kMaxParallelShift = 23;
+// Of a source that is not memory, where an extent takes its whole size however little data it has.
+constexpr std::uint64_t kGroupStorage = 2u << 20;
 
 /// Extents that are looked at together: some data, or many without.
 struct Group {
@@ -33,7 +33,9 @@ struct Group {
   Result<std::uint64_t> fill(ExtentSource& source, std::uint64_t next) {
     used = 0;
     std::uint64_t data = 0;
-    while (used < kGroupExtents && data < kGroupData) {
+    const std::size_t most =
+        source.is_memory() ? kGroupExtents : std::max<std::size_t>(1, kGroupStorage >> source.extent_shift());
+    while (used < most && data < kGroupData) {
       VMSNAP_ASSIGN_OR_RETURN(const bool more, source.has(next));
       if (!more) break;
       if (used == extents.size()) extents.emplace_back();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Input: a snapshot file. It is opened at every level as it is, and again with all its hashes made right, so
-// that what lies behind the hashes is reached. Whatever is opened must then keep its promises.
+// that what lies behind the hashes is reached. Whatever is opened must then keep its promises. It is also
+// copied, as a file and as a stream.
 #include <unistd.h>
 
 #include <cstdint>
@@ -8,7 +9,9 @@
 
 #include "raw_snapshot.h"
 #include "small_snapshot.h"
+#include "snapshot/snapshot_copy.h"
 #include "snapshot/snapshot_reader.h"
+#include "snapshot/stream_copy.h"
 
 namespace {
 
@@ -76,13 +79,43 @@ void read(ByteView bytes) {
   }
 }
 
+/// A copy from a stream succeeds when a copy from the file does, and they hold the same memory.
+void copy(ByteView bytes) {
+  SnapshotReadOptions tool;
+  tool.level = ReadLevel::kFull;
+  tool.allow_unknown_critical = true;
+  tool.allow_recovered = true;
+  const auto original = SnapshotReader::open(test::memory_file(bytes), tool);
+  for (const RamEncoding encoding : {RamEncoding::kFlat, RamEncoding::kExtents}) {
+    SnapshotWriteOptions options;
+    options.encoding = encoding;
+    const File from_file = test::memory_file({});
+    FileSink file_sink(from_file);
+    const bool copied = original && copy_snapshot(*original, file_sink, options).has_value();
+    const File input = test::memory_file(bytes);
+    StreamSource source(UniqueFd(::dup(input.fd())), "input");
+    const File from_stream = test::memory_file({});
+    FileSink stream_sink(from_stream);
+    const auto streamed = copy_stream(source, stream_sink, options);
+    expect(streamed.has_value() == copied);
+    if (!streamed) {
+      expect_about_the_file(streamed.error());
+      continue;
+    }
+    const auto copy = SnapshotReader::open(File::adopt(UniqueFd(::dup(from_stream.fd())), "copy"), tool);
+    expect(copy.has_value() && *copy->memory_digest() == *original->memory_digest());
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const ByteView bytes = as_byte_view(data, size);
   read(bytes);
+  copy(bytes);
   ByteVector resealed(bytes.begin(), bytes.end());
   test::reseal(resealed);
   read(resealed);
+  copy(resealed);
   return 0;
 }

@@ -523,7 +523,8 @@ void forget_peak() {
 }
 
 /// A process of its own that makes a large snapshot and sends it, so that its memory is not ours.
-UniqueFd send_large_snapshot(std::size_t size, const SnapshotWriteOptions& encoding, pid_t& sender) {
+UniqueFd send_large_snapshot(std::size_t size, bool sparse, const SnapshotWriteOptions& encoding,
+                             pid_t& sender) {
   int fds[2];
   EXPECT_EQ(::pipe2(fds, O_CLOEXEC), 0);
   UniqueFd out(fds[0]);
@@ -531,7 +532,12 @@ UniqueFd send_large_snapshot(std::size_t size, const SnapshotWriteOptions& encod
   sender = ::fork();
   if (sender != 0) return out;
   out.reset();
-  const ByteVector memory = noise(size);
+  ByteVector memory = sparse ? ByteVector(size) : noise(size);
+  if (sparse) {
+    // All kinds of neighbours: nothing, a page, a repetition of that.
+    for (std::size_t at = 0; at < size; at += 3 * kExtentPages * kPageSize)
+      memory[at] = std::byte(1 + at % 5);
+  }
   const File file = test::memory_file({});
   const auto written = write_snapshot(file, one_segment(memory), {}, encoding);
   StreamSink sink(std::move(in), "pipe");
@@ -545,23 +551,24 @@ UniqueFd send_large_snapshot(std::size_t size, const SnapshotWriteOptions& encod
 }
 
 TEST_F(StreamCopy, NeedsLittleMemoryHoweverMuchComes) {
-  constexpr std::size_t kSize = 64u << 20;
-  for (const SnapshotWriteOptions& from : all_encodings()) {
-    for (const SnapshotWriteOptions& to : all_encodings()) {
-      pid_t sender = 0;
-      StreamSource source(send_large_snapshot(kSize, from, sender), "pipe");
-      const UniqueFd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
-      ASSERT_TRUE(null);
-      StreamSink sink(UniqueFd(::dup(null.get())), "/dev/null");
-      forget_peak();
-      const std::uint64_t before = peak_memory();
-      const auto report = is_flat(to) ? copy_stream(source, path_, to) : copy_stream(source, sink, to);
-      ASSERT_TRUE(report) << report.error().to_string();
-      EXPECT_EQ(report->written.ram_data_bytes, kSize);
-      EXPECT_LT(peak_memory() - before, kSize / 4);
-      int status = -1;
-      ASSERT_EQ(::waitpid(sender, &status, 0), sender);
-      EXPECT_EQ(status, 0);
+  for (const bool sparse : {false, true}) {
+    const std::size_t size = sparse ? 256u << 20 : 64u << 20;
+    for (const SnapshotWriteOptions& from : all_encodings()) {
+      for (SnapshotWriteOptions to : all_encodings()) {
+        to.pass.threads = 2;
+        pid_t sender = 0;
+        StreamSource source(send_large_snapshot(size, sparse, from, sender), "pipe");
+        StreamSink sink(UniqueFd(::open("/dev/null", O_WRONLY | O_CLOEXEC)), "/dev/null");
+        forget_peak();
+        const std::uint64_t before = peak_memory();
+        const auto report = is_flat(to) ? copy_stream(source, path_, to) : copy_stream(source, sink, to);
+        ASSERT_TRUE(report) << report.error().to_string();
+        EXPECT_EQ(report->written.ram_bytes, size);
+        EXPECT_LT(peak_memory() - before, 20u << 20);
+        int status = -1;
+        ASSERT_EQ(::waitpid(sender, &status, 0), sender);
+        EXPECT_EQ(status, 0);
+      }
     }
   }
 }
