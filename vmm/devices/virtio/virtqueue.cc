@@ -98,7 +98,7 @@ Result<void> Virtqueue::set_features(const Features& features) {
   if (!features.packed) {
     state_.wrap.reset();
   } else if (!state_.wrap) {
-    state_.wrap.emplace();
+    state_.wrap = WrapCounters{};
   }
   return validate(state());
 }
