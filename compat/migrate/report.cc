@@ -25,11 +25,9 @@ std::string list_refused(const std::vector<DeviceReport>& devices) {
   return text;
 }
 
-Error refusal(const std::vector<DeviceReport>& devices, const std::string& target) {
-  return {ErrorKind::kUnsupported,
-          fmt::format("{} cannot express what the guest could miss: {}; allow each loss by its name, or keep "
-                      "the newer version",
-                      target, list_refused(devices))};
+Error refusal(const std::vector<DeviceReport>& devices, const std::string& target, std::string_view advice) {
+  return {ErrorKind::kUnsupported, fmt::format("{} cannot express what the guest could miss: {}; {}", target,
+                                               list_refused(devices), advice)};
 }
 
 }  // namespace
@@ -58,13 +56,13 @@ bool MigrationReport::refused() const {
                      [](const DeviceReport& device) { return device.refused(); });
 }
 
-Error refusal(const MigrationReport& report) {
-  return refusal(report.devices, fmt::format("level {}", report.to_level));
+Error refusal(const MigrationReport& report, std::string_view advice) {
+  return refusal(report.devices, fmt::format("level {}", report.to_level), advice);
 }
 
 Error refusal(const DeviceReport& report) {
   return refusal(std::vector<DeviceReport>{report},
-                 fmt::format("version {} of {}", to_string(report.path.back()), report.type))
+                 fmt::format("version {} of {}", to_string(report.path.back()), report.type), kUsualAdvice)
       .in_device(report.device);
 }
 

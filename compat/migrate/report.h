@@ -56,9 +56,13 @@ struct MigrationReport {
   [[nodiscard]] bool refused() const;
 };
 
+/// What to do about a refusal where losses can be allowed.
+inline constexpr std::string_view kUsualAdvice = "allow each loss by its name, or keep the newer version";
+
 /// The refusal in one sentence that names the losses that were not allowed, each with device, field, value
-/// and consequence; of more than 32 it says how many more there are. Unsupported. `report` is refused.
-[[nodiscard]] Error refusal(const MigrationReport& report);
+/// and consequence; of more than 32 it says how many more there are. `advice` says what to do. Unsupported.
+/// `report` is refused.
+[[nodiscard]] Error refusal(const MigrationReport& report, std::string_view advice = kUsualAdvice);
 [[nodiscard]] Error refusal(const DeviceReport& report);
 
 }  // namespace vmsnap::compat

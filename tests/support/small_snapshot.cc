@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 
 #include "container/flatbuffer.h"
 #include "mc146818_generated.h"
@@ -69,10 +70,17 @@ ByteVector uart_state(std::uint8_t scratch) {
 ByteVector rtc_state() {
   schema::Mc146818T rtc;
   rtc.index = 0x0f;
-  rtc.cmos.resize(128);
-  for (std::size_t i = 0; i < rtc.cmos.size(); ++i) rtc.cmos[i] = static_cast<std::uint8_t>(i);
+  rtc.time_registers = std::make_unique<schema::Mc146818TimeT>();
+  rtc.time_registers->hours = 0x22;
+  rtc.alarm_registers = std::make_unique<schema::Mc146818AlarmT>();
+  rtc.alarm_registers->hours = 0x07;
+  rtc.register_a = 0x26;
+  rtc.register_b = 0x02;
+  rtc.register_d = 0x80;
+  rtc.nvram.resize(114);
+  for (std::size_t i = 0; i < rtc.nvram.size(); ++i) rtc.nvram[i] = static_cast<std::uint8_t>(i + 0x0e);
   rtc.time = 1'700'000'000;
-  rtc.time_fraction = 250'000'000;
+  rtc.divider_phase = 250'000'000;
   flatbuffers::FlatBufferBuilder builder;
   schema::FinishMc146818Buffer(builder, schema::Mc146818::Pack(builder, &rtc));
   return take_bytes(builder);
@@ -99,23 +107,23 @@ SnapshotContents SmallSnapshot::contents() const {
   manifest.producer_name = "small-snapshot";
   manifest.producer_version = "1.0";
   manifest.created = 1'700'000'000'123'456'789;
-  manifest.release_level = 1;
+  manifest.release_level = 2;
   manifest.vcpu_count = 0;
   manifest.comment = "for tests";
   manifest.devices = {
       {0,
        "isa0/uart@3f8",
        "uart16550",
-       {1, 0},
+       {1, 1},
        {1, 0},
        {},
        {},
        {{"console0", SlotKind::kCharacterBackend, "stdio", {}, false}}},
-      {1, "isa0/rtc@70", "mc146818", {1, 0}, {1, 0}, {"alarm"}, {}, {}},
+      {1, "isa0/rtc@70", "mc146818", {2, 0}, {2, 0}, {"alarm"}, {}, {}},
       {2,
        "isa0/uart@2f8",
        "uart16550",
-       {1, 0},
+       {1, 1},
        {1, 0},
        {},
        {0, 1},

@@ -68,11 +68,11 @@ void store_io_block(ByteVector& out, std::size_t offset, std::uint16_t port, std
                     std::uint8_t access) {
   store_le<std::uint8_t>(out, offset, 1);  // system I/O
   store_le<std::uint8_t>(out, offset + 1, static_cast<std::uint8_t>(size * 8));
-  store_le<std::uint8_t>(out, offset + 3, access);  // 2: words, 3: double words
+  store_le<std::uint8_t>(out, offset + 3, access);  // 1: bytes, 2: words, 3: double words
   store_le<std::uint64_t>(out, offset + 4, port);
 }
 
-ByteVector build_fadt(Gpa facs, Gpa dsdt) {
+ByteVector build_fadt(Gpa facs, Gpa dsdt, const AcpiOptions& options) {
   constexpr std::uint16_t kNoC2 = 101;  // latencies above these mean that the state is not supported
   constexpr std::uint16_t kNoC3 = 1001;
   constexpr std::uint16_t kLegacyDevices = 1 << 0;
@@ -105,6 +105,11 @@ ByteVector build_fadt(Gpa facs, Gpa dsdt) {
   store_io_block(fadt, 148, kPm1aEventPort, kPm1aEventSize, 2);
   store_io_block(fadt, 172, kPm1aControlPort, kPm1aControlSize, 2);
   store_io_block(fadt, 208, kPmTimerPort, kPmTimerSize, 3);
+  if (options.general_purpose_events) {
+    store_le<std::uint32_t>(fadt, 80, kGpe0Port);
+    store_le<std::uint8_t>(fadt, 92, kGpe0Size);
+    store_io_block(fadt, 220, kGpe0Port, kGpe0Size, 1);
+  }
   return make_table("FACP", 6, ByteView(fadt).subspan(kHeaderSize));
 }
 
@@ -221,7 +226,8 @@ ByteVector build_rsdp(Gpa xsdt) {
 
 }  // namespace
 
-Result<Gpa> write_acpi_tables(const GuestMemory& memory, std::uint32_t vcpu_count) {
+Result<Gpa> write_acpi_tables(const GuestMemory& memory, std::uint32_t vcpu_count,
+                              const AcpiOptions& options) {
   if (vcpu_count == 0 || vcpu_count > kMaxAcpiVcpus) {
     return Error(ErrorKind::kUsage,
                  fmt::format("a machine has 1 to {} virtual CPUs, not {}; choose a number in "
@@ -240,7 +246,7 @@ Result<Gpa> write_acpi_tables(const GuestMemory& memory, std::uint32_t vcpu_coun
   };
   const Gpa facs = place(build_facs());
   const Gpa dsdt = place(build_dsdt());
-  const Gpa fadt = place(build_fadt(facs, dsdt));
+  const Gpa fadt = place(build_fadt(facs, dsdt, options));
   const Gpa madt = place(build_madt(vcpu_count));
   ByteVector entries;
   append_le<std::uint64_t>(entries, fadt.value());

@@ -43,7 +43,9 @@ inline constexpr std::uint16_t kPm1aControlPort = 0x604;  // PM1_CNT
 inline constexpr std::uint16_t kPm1aControlSize = 2;
 inline constexpr std::uint16_t kPmTimerPort = 0x608;  // 32-bit counter at 3.579545 MHz
 inline constexpr std::uint16_t kPmTimerSize = 4;
-/// The three blocks above as one range of ports.
+inline constexpr std::uint16_t kGpe0Port = 0x60c;  // GPE0_STS, GPE0_EN
+inline constexpr std::uint16_t kGpe0Size = 4;
+/// The four blocks above as one range of ports.
 inline constexpr std::uint16_t kAcpiPmPort = kPm1aEventPort;
 inline constexpr std::uint16_t kAcpiPmSize = 0x10;
 /// System control interrupt: level, active high.

@@ -20,10 +20,12 @@ struct CtlOptions {
   std::string file;
   std::string encoding;  // empty: what fits the place; so with compression
   std::string compression;
+  std::optional<std::uint16_t> level;
 };
 
 Result<nlohmann::json> control(const CtlOptions& options) {
-  const SaveOptions save{parse_encoding(options.encoding), parse_compression(options.compression)};
+  const SaveOptions save{parse_encoding(options.encoding), parse_compression(options.compression),
+                         options.level};
   VMSNAP_ASSIGN_OR_RETURN(const Request request, make_request(options.command, options.file, save));
   if (request.stream && ::isatty(STDOUT_FILENO) != 0) {
     return Error(
@@ -61,6 +63,8 @@ void add_ctl_command(CLI::App& app, CommandAction& action) {
       ->check(CLI::IsMember({"flat", "extents"}));
   command->add_option("--compress", options->compression, "Compress RAM, which takes the encoding extents")
       ->check(CLI::IsMember({"none", "lz4"}));
+  command->add_option("--level", options->level,
+                      "Save for this release level; default: that of the machine (see status)");
   command->callback([&action, options] { action = [options] { return run_ctl(*options); }; });
 }
 

@@ -17,6 +17,7 @@
 #include "base/stream.h"
 #include "commands/commands.h"
 #include "commands/session.h"
+#include "levels/level_converter.h"
 #include "machine/machine.h"
 #include "machine/restore.h"
 
@@ -32,6 +33,7 @@ struct RestoreOptions {
   std::string memory;  // empty: restore_memory() chooses; so with verify
   std::string verify;
   std::string control;
+  std::optional<std::uint16_t> level;
   bool paused = false;
   bool allow_recovered = false;
 };
@@ -89,6 +91,8 @@ Result<MachineEnd> restore(const RestoreOptions& options) {
   RestoreRequest request;
   request.file = options.file;
   request.allow_recovered = options.allow_recovered;
+  request.level = options.level;
+  VMSNAP_ASSIGN_OR_RETURN(const std::unique_ptr<StateConverter> converter, make_state_converter());
   VMSNAP_ASSIGN_OR_RETURN(request.slots, parse_slots(options.slots));
   VMSNAP_ASSIGN_OR_RETURN(request.clock, parse_time_policy(options.clock));
   request.memory.engine = find_word<MemoryOrigin>(
@@ -105,8 +109,9 @@ Result<MachineEnd> restore(const RestoreOptions& options) {
   VMSNAP_ASSIGN_OR_RETURN(std::unique_ptr<Session> session, Session::open());
   request.memory.on_error = [&session](const Error& error) { session->abandon(error); };
   VMSNAP_ASSIGN_OR_RETURN(const std::unique_ptr<Machine> machine,
-                          streamed ? restore_machine(std::move(*streamed), request, session->console())
-                                   : restore_machine(request, session->console()));
+                          streamed
+                              ? restore_machine(std::move(*streamed), request, session->console(), *converter)
+                              : restore_machine(request, session->console(), *converter));
   return session->run(*machine, options.control,
                       options.paused ? Session::Start::kPaused : Session::Start::kRunning);
 }
@@ -139,6 +144,8 @@ void add_restore_command(CLI::App& app, CommandAction& action) {
   command->add_flag("--allow-recovered", options->allow_recovered,
                     "Restore what was recovered from a damaged file although memory is missing");
   command->add_flag("--paused", options->paused, "Do not run until resumed over the control socket");
+  command->add_option("--level", options->level,
+                      "Release level of the machine from now on; default: that of the snapshot");
   command->add_option("--control", options->control, "Make the control socket here");
   command->callback([&action, options] { action = [options] { return finish(restore(*options)); }; });
 }

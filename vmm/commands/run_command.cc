@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "commands/commands.h"
 #include "commands/session.h"
 #include "kvm/cpu_profile.h"
+#include "levels/level_converter.h"
 #include "machine/machine.h"
 
 namespace vmsnap::vmm {
@@ -27,6 +29,7 @@ struct RunOptions {
   std::vector<std::string> disks;
   std::string cpu_profile = "host";
   std::string control;
+  std::optional<std::uint16_t> level;
 };
 
 Result<std::vector<DiskBackend>> parse_disks(const std::vector<std::string>& texts) {
@@ -55,7 +58,10 @@ Result<MachineEnd> run(const RunOptions& options) {
     return Error(ErrorKind::kUsage,
                  fmt::format("--memory {} is too small; a guest needs at least 32M", options.memory));
   }
+  VMSNAP_ASSIGN_OR_RETURN(const std::unique_ptr<StateConverter> converter, make_state_converter());
   MachineConfig config;
+  config.level = options.level.value_or(converter->current_level());
+  VMSNAP_RETURN_IF_ERROR(converter->check_level(config.level));
   config.vcpu_count = options.cpus;
   config.memory_map = GuestMemory::layout(align_up(options.memory, kPageSize));
   VMSNAP_ASSIGN_OR_RETURN(const std::vector<DiskBackend> disks, parse_disks(options.disks));
@@ -67,7 +73,7 @@ Result<MachineEnd> run(const RunOptions& options) {
   VMSNAP_ASSIGN_OR_RETURN(std::unique_ptr<Session> session, Session::open());
   VMSNAP_ASSIGN_OR_RETURN(
       const std::unique_ptr<Machine> machine,
-      Machine::create(config, std::move(memory), profile, std::move(kvm), session->console()));
+      Machine::create(config, std::move(memory), profile, std::move(kvm), session->console(), *converter));
   VMSNAP_RETURN_IF_ERROR(machine->boot({options.kernel, options.initrd, options.command_line}));
   return session->run(*machine, options.control, Session::Start::kRunning);
 }
@@ -90,6 +96,9 @@ void add_run_command(CLI::App& app, CommandAction& action) {
   command->add_option("--cpu-profile", options->cpu_profile, "What CPU the guest sees")
       ->check(CLI::IsMember({"host", "baseline"}))
       ->capture_default_str();
+  command->add_option("--level", options->level,
+                      "Release level: offer the guest and save only what a release of it knows; default: the "
+                      "newest");
   command->add_option("--control", options->control, "Make the control socket here");
   command->callback([&action, options] { action = [options] { return finish(run(*options)); }; });
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -16,23 +17,14 @@
 #include "base/unique_fd.h"
 #include "control/server.h"
 #include "machine/command_handler.h"
+#include "machine/console_output.h"
 #include "machine/terminal.h"
 
 namespace vmsnap::vmm {
 namespace {
 
-/// Standard output. A reader that has gone away must not end the machine, so errors are dropped.
-class StandardOutput : public CharacterSink {
- public:
-  void write(ByteView bytes) override {
-    while (!bytes.empty()) {
-      const ssize_t count = ::write(STDOUT_FILENO, bytes.data(), bytes.size());
-      if (count < 0 && errno == EINTR) continue;
-      if (count <= 0) return;
-      bytes = bytes.subspan(static_cast<std::size_t>(count));
-    }
-  }
-};
+/// How long the end of a machine waits for a slow reader of its last output.
+constexpr std::chrono::milliseconds kLastOutputPatience{1000};
 
 /// Turns the signals that ask a process to end into the end of the machine.
 class SignalWatch {
@@ -58,10 +50,10 @@ class SignalWatch {
 
 class ForegroundSession : public Session {
  public:
-  explicit ForegroundSession(UniqueFd signals)
-      : signals_(std::move(signals)), settings_(TerminalSettings::current()) {}
+  ForegroundSession(UniqueFd signals, std::unique_ptr<ConsoleOutput> console)
+      : signals_(std::move(signals)), settings_(TerminalSettings::current()), console_(std::move(console)) {}
 
-  CharacterSink& console() override { return console_; }
+  CharacterSink& console() override { return *console_; }
 
   Result<MachineEnd> run(Machine& machine, const std::string& control, Start start) override {
     MachineCommands commands(machine);
@@ -70,6 +62,8 @@ class ForegroundSession : public Session {
       VMSNAP_ASSIGN_OR_RETURN(server, ControlServer::start(control, commands));
     }
     const SignalWatch signal_watch(signals_.get(), machine);
+    VMSNAP_ASSIGN_OR_RETURN(const std::unique_ptr<ConsoleOutput::Watch> watch,
+                            ConsoleOutput::Watch::start(*console_, [&machine] { machine.send_console(); }));
     VMSNAP_ASSIGN_OR_RETURN(
         const std::unique_ptr<Terminal> terminal,
         Terminal::start([&machine](ByteView bytes) { return machine.receive_console(bytes); },
@@ -78,6 +72,8 @@ class ForegroundSession : public Session {
     if (start == Start::kRunning) VMSNAP_RETURN_IF_ERROR(machine.resume());
     MachineEnd end = machine.end().wait();
     machine.stop();
+    // The snapshot of a suspended machine has what its console has not taken.
+    if (end.reason != EndReason::kSuspended) machine.flush_console(kLastOutputPatience);
     return end;
   }
 
@@ -89,7 +85,7 @@ class ForegroundSession : public Session {
  private:
   UniqueFd signals_;
   const TerminalSettings settings_;
-  StandardOutput console_;
+  const std::unique_ptr<ConsoleOutput> console_;
 };
 
 }  // namespace
@@ -105,7 +101,9 @@ Result<std::unique_ptr<Session>> Session::open() {
   std::signal(SIGPIPE, SIG_IGN);
   UniqueFd signals(::signalfd(-1, &set, SFD_CLOEXEC));
   if (!signals) return io_error("cannot create a signalfd", errno);
-  return std::unique_ptr<Session>(std::make_unique<ForegroundSession>(std::move(signals)));
+  VMSNAP_ASSIGN_OR_RETURN(auto console, ConsoleOutput::open(STDOUT_FILENO));
+  return std::unique_ptr<Session>(
+      std::make_unique<ForegroundSession>(std::move(signals), std::move(console)));
 }
 
 int finish(const Result<MachineEnd>& end) {

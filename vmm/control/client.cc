@@ -88,6 +88,7 @@ Result<Request> make_request(std::string_view command, const std::string& file, 
   request.command = *parsed;
   request.encoding = options.encoding;
   request.compression = options.compression;
+  request.level = options.level;
   request.stream = file == "-";
   if (!file.empty() && !request.stream) {
     std::error_code error;

@@ -17,6 +17,7 @@ namespace vmsnap::vmm {
 struct SaveOptions {
   std::optional<SaveEncoding> encoding = {};
   std::optional<SaveCompression> compression = {};
+  std::optional<std::uint16_t> level = {};
 };
 
 /// A request from the words of a command line. A relative `file` is taken from the current directory of this

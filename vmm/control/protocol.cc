@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 namespace vmsnap::vmm {
 namespace {
@@ -16,8 +17,8 @@ constexpr std::size_t kReplyDepth = 32;
 
 constexpr std::array kCommands = {Command::kStatus,     Command::kPause,   Command::kResume,
                                   Command::kCheckpoint, Command::kSuspend, Command::kQuit};
-constexpr std::array<std::string_view, 6> kRequestKeys = {"id",     "command",  "file",
-                                                          "stream", "encoding", "compress"};
+constexpr std::array<std::string_view, 7> kRequestKeys = {"id",       "command",  "file", "stream",
+                                                          "encoding", "compress", "level"};
 constexpr std::array kErrorKinds = {
     ErrorKind::kIo,          ErrorKind::kTruncated,     ErrorKind::kCorrupt,
     ErrorKind::kUnsupported, ErrorKind::kLimitExceeded, ErrorKind::kInvalidState,
@@ -175,7 +176,14 @@ Result<void> validate(const Request& request) {
       return usage(fmt::format("the command {} writes no snapshot; leave encoding and compression out", name))
           .in_field(request.encoding ? "encoding" : "compress");
     }
+    if (request.level) {
+      return usage(fmt::format("the command {} writes no snapshot; leave the level out", name))
+          .in_field("level");
+    }
     return {};
+  }
+  if (request.level == 0) {
+    return usage("release levels begin with 1; choose one, or leave the level out").in_field("level");
   }
   if (request.stream && !request.file.empty()) {
     return usage(fmt::format("the command {} writes to a file or to a stream; choose one", name))
@@ -269,6 +277,14 @@ Result<Request> decode_request(std::string_view line, std::optional<std::uint64_
       return usage("the \"compress\" of the request is not known; use none or lz4").in_field("compress");
     }
   }
+  if (object.contains("level")) {
+    const auto* level = find_number(object, "level");
+    if (level == nullptr || *level > std::numeric_limits<std::uint16_t>::max()) {
+      return usage("the \"level\" of the request is not a whole number from 1 to 65535; send one")
+          .in_field("level");
+    }
+    request.level = static_cast<std::uint16_t>(*level);
+  }
   VMSNAP_RETURN_IF_ERROR(validate(request));
   return request;
 }
@@ -279,6 +295,7 @@ std::string encode(const Request& request) {
   if (request.stream) object["stream"] = true;
   if (request.encoding) object["encoding"] = std::string(to_string(*request.encoding));
   if (request.compression) object["compress"] = std::string(to_string(*request.compression));
+  if (request.level) object["level"] = *request.level;
   return to_line(object);
 }
 

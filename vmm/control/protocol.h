@@ -2,6 +2,7 @@
 // The control protocol: one JSON object per line, in both directions.
 //
 //   {"id": 1, "command": "checkpoint", "file": "/abs/path", "encoding": "extents", "compress": "lz4"}
+//   {"id": 3, "command": "checkpoint", "file": "/abs/path", "level": 1}
 //   {"id": 2, "command": "suspend", "stream": true}
 //   {"id": 1, "ok": true, "result": {...}}
 //   {"id": 1, "ok": false, "error": {"kind": "invalid-state", "message": "...", ...}}
@@ -9,7 +10,8 @@
 // "checkpoint" and "suspend" write to "file", or, with "stream", into a descriptor: the client sends exactly
 // one with SCM_RIGHTS (unix(7)), in a message with the request or its beginning and nothing of another
 // request. No other request comes with any. "encoding" (flat, extents) and "compress" (none, lz4) are
-// optional: a stream is extents, and so is what is compressed; a file that is neither is flat.
+// optional: a stream is extents, and so is what is compressed; a file that is neither is flat. "level" is the
+// release level to write for, a number from 1 to 65535; without it, the machine's own.
 //
 // An error has the kind and sentence of base/error.h, and "file", "offset", "chunk", "device", "field" where
 // they are known. "id" is a whole number that the client chooses; it is null in the reply to a line that has
@@ -54,6 +56,7 @@ struct Request {
   bool stream = false;  // the snapshot goes into the descriptor that comes with the request
   std::optional<SaveEncoding> encoding = {};
   std::optional<SaveCompression> compression = {};
+  std::optional<std::uint16_t> level = {};  // release that is to read the snapshot; not 0
 
   /// What `encoding` says, or what follows from the rest where it says nothing.
   [[nodiscard]] SaveEncoding chosen_encoding() const;

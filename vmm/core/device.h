@@ -34,7 +34,7 @@ class Device {
   /// The state as the FlatBuffer of the device's chunk type. Does not change the device.
   [[nodiscard]] virtual Result<ByteVector> save() const = 0;
 
-  /// Takes over a state that save() of this or an older version made, or someone else, hostile bytes
+  /// Takes over a state that save() of this major version made, or someone else, hostile bytes
   /// included: first everything is validated, then assigned, then what is derived is recomputed. A refused
   /// state leaves the device unchanged. Errors: Corrupt (with the field), Unsupported.
   [[nodiscard]] virtual Result<void> restore(ByteView state) = 0;

@@ -42,6 +42,7 @@ nlohmann::json MachineCommands::status() {
     devices.push_back({{"path", entry.path}, {"type", entry.type}, {"slots", slots}});
   }
   return {{"state", to_string(machine_.run_state())},
+          {"level", machine_.config().level},
           {"vcpus", machine_.config().vcpu_count},
           {"memory", std::to_string(memory)},
           {"memory_from", to_string(machine_.memory().origin())},
@@ -57,6 +58,7 @@ Result<nlohmann::json> MachineCommands::save(const Request& request, UniqueFd st
   target.encoding =
       request.chosen_encoding() == SaveEncoding::kFlat ? RamEncoding::kFlat : RamEncoding::kExtents;
   if (request.compression == SaveCompression::kLz4) target.codec = Codec::kLz4;
+  target.level = request.level;
   UniqueFd held;
   std::optional<StreamSink> sink;
   if (request.stream) {
@@ -71,6 +73,7 @@ Result<nlohmann::json> MachineCommands::save(const Request& request, UniqueFd st
   if (suspend) held.release();
   nlohmann::json result = {{"uuid", to_string(summary.uuid)},
                            {"root", to_string(summary.root)},
+                           {"level", request.level.value_or(machine_.config().level)},
                            {"file_size", std::to_string(summary.file_size)},
                            {"ram_bytes", std::to_string(summary.ram_bytes)},
                            {"ram_data_bytes", std::to_string(summary.ram_data_bytes)}};

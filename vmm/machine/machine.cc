@@ -49,8 +49,10 @@ std::string_view to_string(RunState state) {
 }
 
 Machine::Machine(MachineConfig config, GuestMemory memory, schema::CpuProfileT profile,
-                 std::unique_ptr<const Kvm> kvm, std::unique_ptr<KvmVm> vm, CharacterSink& console)
+                 std::unique_ptr<const Kvm> kvm, std::unique_ptr<KvmVm> vm, CharacterSink& console,
+                 const StateConverter& converter)
     : config_(std::move(config)),
+      converter_(converter),
       profile_(std::move(profile)),
       memory_(std::move(memory)),
       kvm_(std::move(kvm)),
@@ -63,13 +65,14 @@ Machine::Machine(MachineConfig config, GuestMemory memory, schema::CpuProfileT p
 
 Result<std::unique_ptr<Machine>> Machine::create(const MachineConfig& config, GuestMemory memory,
                                                  const schema::CpuProfileT& profile, Kvm kvm,
-                                                 CharacterSink& console) {
+                                                 CharacterSink& console, const StateConverter& converter) {
   VMSNAP_RETURN_IF_ERROR(validate(config));
+  VMSNAP_RETURN_IF_ERROR(converter.check_level(config.level));
   auto owned_kvm = std::make_unique<const Kvm>(std::move(kvm));
   VMSNAP_ASSIGN_OR_RETURN(auto vm,
                           KvmVm::create(*owned_kvm, {platform::kKvmTssBase, platform::kKvmIdentityMapBase}));
-  std::unique_ptr<Machine> machine(
-      new Machine(config, std::move(memory), profile, std::move(owned_kvm), std::move(vm), console));
+  std::unique_ptr<Machine> machine(new Machine(config, std::move(memory), profile, std::move(owned_kvm),
+                                               std::move(vm), console, converter));
   VMSNAP_RETURN_IF_ERROR(machine->set_up());
   return machine;
 }
@@ -103,7 +106,8 @@ Result<void> Machine::boot(const BootSource& source) {
   }
   VMSNAP_ASSIGN_OR_RETURN(const BootState state,
                           load_kernel(memory_, kernel, initrd ? &*initrd : nullptr, source.command_line));
-  VMSNAP_RETURN_IF_ERROR(write_acpi_tables(memory_, config_.vcpu_count));
+  const AcpiOptions acpi{converter_.knows(config_.level, "acpi_pm", "gpe0")};
+  VMSNAP_RETURN_IF_ERROR(write_acpi_tables(memory_, config_.vcpu_count, acpi));
   return set_boot_registers(vm_->vcpu(0), state);
 }
 
@@ -185,6 +189,18 @@ Result<void> Machine::resume() {
 
 std::size_t Machine::receive_console(ByteView bytes) {
   return platform_.console() == nullptr ? bytes.size() : platform_.console()->receive(bytes);
+}
+
+void Machine::send_console() {
+  if (platform_.console() != nullptr) platform_.console()->send_waiting();
+}
+
+void Machine::flush_console(std::chrono::milliseconds limit) {
+  constexpr std::chrono::milliseconds kStep{1};
+  Uart16550* const console = platform_.console();
+  if (console == nullptr) return;
+  const auto end = std::chrono::steady_clock::now() + limit;
+  while (!console->flush() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(kStep);
 }
 
 }  // namespace vmsnap::vmm

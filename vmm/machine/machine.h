@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "base/result.h"
 #include "core/guest_memory.h"
 #include "core/io_bus.h"
+#include "core/state_converter.h"
 #include "kvm/machine_state.h"
 #include "kvm/vm.h"
 #include "machine/end_event.h"
@@ -44,6 +47,7 @@ struct SaveTarget {
   Sink* stream = nullptr;  // when not null, the snapshot goes here instead
   RamEncoding encoding = RamEncoding::kFlat;
   Codec codec = Codec::kNone;
+  std::optional<std::uint16_t> level = {};  // the release that is to read it; absent: that of the machine
 };
 
 /// A virtual machine: its memory, virtual CPUs and devices, and the threads that run them.
@@ -52,11 +56,13 @@ struct SaveTarget {
 /// save() and status calls are thread-safe and exclude each other; stop() ends the threads.
 class Machine {
  public:
-  /// Errors: Io, Unsupported (KVM, CPU profile, device), Usage (a disk).
+  /// `console` and `converter` must outlive it. Errors: Io, Unsupported (KVM, CPU profile, device), Usage (a
+  /// disk, a release level).
   [[nodiscard]] static Result<std::unique_ptr<Machine>> create(const MachineConfig& config,
                                                                GuestMemory memory,
                                                                const schema::CpuProfileT& profile, Kvm kvm,
-                                                               CharacterSink& console);
+                                                               CharacterSink& console,
+                                                               const StateConverter& converter);
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
   ~Machine();
@@ -82,8 +88,9 @@ class Machine {
 
   /// Saves the machine (see write_snapshot()); a running guest is stopped for the time of the save.
   /// Memory that is still being restored is waited for first, with the guest as it is.
-  /// With `suspend`, a machine that was saved stays stopped and end() is posted. Errors: Io, Unsupported,
-  /// InvalidState; the machine then goes on as before.
+  /// With `suspend`, a machine that was saved stays stopped and end() is posted. Errors: Io, Usage (no such
+  /// release level), Unsupported (also: a release of that level could not take the state), InvalidState; the
+  /// machine then goes on as before.
   [[nodiscard]] Result<SnapshotSummary> save(const SaveTarget& target, bool suspend);
 
   [[nodiscard]] RunState run_state();
@@ -94,10 +101,15 @@ class Machine {
 
   /// Input of the guest's console; returns how many bytes it took. Thread-safe.
   [[nodiscard]] std::size_t receive_console(ByteView bytes);
+  /// There is room again for output of the console. Thread-safe.
+  void send_console();
+  /// Waits until the console has no output left, but at most `limit`. The guest must not run.
+  void flush_console(std::chrono::milliseconds limit);
 
  private:
   Machine(MachineConfig config, GuestMemory memory, schema::CpuProfileT profile,
-          std::unique_ptr<const Kvm> kvm, std::unique_ptr<KvmVm> vm, CharacterSink& console);
+          std::unique_ptr<const Kvm> kvm, std::unique_ptr<KvmVm> vm, CharacterSink& console,
+          const StateConverter& converter);
 
   [[nodiscard]] Result<void> set_up();
   IrqLine& irq_line(std::uint32_t gsi);
@@ -114,6 +126,7 @@ class Machine {
   [[nodiscard]] Result<void> let_guest_go();
 
   MachineConfig config_;
+  const StateConverter& converter_;
   schema::CpuProfileT profile_;
   GuestMemory memory_;
   IoBus ports_;

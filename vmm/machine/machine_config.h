@@ -29,6 +29,9 @@ struct DeviceSpec {
 };
 
 struct MachineConfig {
+  /// Release level: the guest is offered nothing that a release of this level does not know, and snapshots
+  /// are written for it.
+  std::uint16_t level = 1;
   std::uint32_t vcpu_count = 1;
   MemoryMap memory_map;
   std::vector<DeviceSpec> devices;  // in order of the manifest; those inside KVM are not among them

@@ -29,21 +29,27 @@ struct Parts {
 /// Gives out the state of a device by its instance.
 using StateSource = std::function<Result<ByteVector>(std::uint32_t instance)>;
 
+/// The type of `entry` in this build; types.end() when it has none.
+std::vector<ChunkType>::const_iterator find_type(const DeviceEntry& entry,
+                                                 const std::vector<ChunkType>& types) {
+  return std::find_if(types.begin(), types.end(), [&](const ChunkType& t) { return t.name == entry.type; });
+}
+
 /// The manifest's promises against what this build can do.
-Result<void> check_entry(const DeviceEntry& entry, const std::vector<ChunkType>& types) {
-  const auto type =
-      std::find_if(types.begin(), types.end(), [&](const ChunkType& t) { return t.name == entry.type; });
+Result<void> check_entry(const DeviceEntry& entry, const std::vector<ChunkType>& types,
+                         const StateConverter& converter) {
+  const auto type = find_type(entry, types);
   if (type == types.end()) {
     return Error(
         ErrorKind::kUnsupported,
         fmt::format("this build has no device of the type {}; restore it with a newer snapvmm", entry.type));
   }
   if (entry.version.major != type->version.major) {
-    return Error(
-        ErrorKind::kUnsupported,
-        fmt::format(
-            "its state has version {} and this build reads {}.x; convert the snapshot with snaptool migrate",
-            to_string(entry.version), type->version.major));
+    return Error(ErrorKind::kUnsupported,
+                 fmt::format("its state has version {} and this build reads {}.x; restore it with a newer "
+                             "snapvmm, or bring the "
+                             "snapshot to the release level of this one with a newer snaptool migrate",
+                             to_string(entry.version), type->version.major));
   }
   if (entry.readable_since > type->version) {
     return Error(
@@ -52,12 +58,37 @@ Result<void> check_entry(const DeviceEntry& entry, const std::vector<ChunkType>&
             "its state needs a reader of version {} and this build has {}; restore it with a newer snapvmm",
             to_string(entry.readable_since), to_string(type->version)));
   }
-  if (!entry.features.empty()) {
-    return Error(
-        ErrorKind::kUnsupported,
-        fmt::format("it uses the feature \"{}\", which this build does not know", entry.features.front()));
+  for (const std::string& feature : entry.features) {
+    if (converter.knows(converter.current_level(), entry.type, feature)) continue;
+    return Error(ErrorKind::kUnsupported,
+                 fmt::format("it uses the feature \"{}\", which this build does not know; restore it with a "
+                             "newer snapvmm",
+                             feature));
   }
   return {};
+}
+
+/// Reads the states of all devices, in order of `manifest.devices`, in the versions of this build; `manifest`
+/// says afterwards what they have become.
+Result<std::vector<ByteVector>> read_states(Manifest& manifest, const std::vector<ChunkType>& types,
+                                            const StateSource& source, const StateConverter& converter) {
+  std::vector<ByteVector> states;
+  for (DeviceEntry& entry : manifest.devices) {
+    const auto read = [&]() -> Result<ByteVector> {
+      const auto type = find_type(entry, types);
+      const bool older = type != types.end() && entry.version.major < type->version.major;
+      if (!older) VMSNAP_RETURN_IF_ERROR(check_entry(entry, types, converter));
+      VMSNAP_ASSIGN_OR_RETURN(ByteVector state, source(entry.instance));
+      if (!older) return state;
+      VMSNAP_RETURN_IF_ERROR(converter.upgrade(entry, state));
+      VMSNAP_RETURN_IF_ERROR(check_entry(entry, types, converter));
+      return state;
+    };
+    auto state = read();
+    if (!state) return std::move(state).error().in_device(entry.path);
+    states.push_back(std::move(*state));
+  }
+  return states;
 }
 
 Result<void> check_slots(const Manifest& manifest, const RestoreRequest& request) {
@@ -132,11 +163,13 @@ Result<bool> take_kvm_part(const DeviceEntry& entry, ByteView state, Parts& part
   return true;
 }
 
-/// The local APICs, each of which goes with the CPU whose path its own begins with.
-Result<void> take_lapics(const Manifest& manifest, const StateSource& states, Parts& parts) {
+/// The local APICs, each of which goes with the CPU whose path its own begins with. `states` are in order of
+/// `manifest.devices`.
+Result<void> take_lapics(const Manifest& manifest, const std::vector<ByteVector>& states, Parts& parts) {
   std::vector<VcpuState>& vcpus = parts.state.kvm.vcpus;
   std::set<std::uint32_t> taken;
-  for (const DeviceEntry& entry : manifest.devices) {
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    const DeviceEntry& entry = manifest.devices[i];
     if (entry.type != "lapic") continue;
     const auto vcpu = std::find_if(vcpus.begin(), vcpus.end(), [&](const VcpuState& v) {
       return entry.path == fmt::format("cpu{}/lapic", v.cpu.index);
@@ -145,8 +178,7 @@ Result<void> take_lapics(const Manifest& manifest, const StateSource& states, Pa
       return Error(ErrorKind::kCorrupt, "its path names no virtual CPU of the snapshot")
           .in_device(entry.path);
     }
-    VMSNAP_ASSIGN_OR_RETURN(const ByteVector state, states(entry.instance));
-    auto lapic = unpack_lapic(state);
+    auto lapic = unpack_lapic(states[i]);
     if (!lapic) return std::move(lapic).error().in_device(entry.path);
     vcpu->lapic = std::move(*lapic);
   }
@@ -176,8 +208,8 @@ Result<void> require_complete(const Manifest& manifest, const Parts& parts) {
   return {};
 }
 
-Result<Parts> take_apart(Manifest manifest, const MemoryMap& memory_map, const StateSource& states,
-                         const RestoreRequest& request) {
+Result<Parts> take_apart(Manifest manifest, const MemoryMap& memory_map, const StateSource& source,
+                         const RestoreRequest& request, const StateConverter& converter) {
   add_restore_edges(manifest);
   if (auto orderly = validate(manifest); !orderly) {
     return Error(ErrorKind::kUnsupported, "the file asks for an order of restore that KVM does not allow: " +
@@ -185,19 +217,21 @@ Result<Parts> take_apart(Manifest manifest, const MemoryMap& memory_map, const S
   }
   const std::vector<ChunkType> types = device_chunk_types();
   VMSNAP_RETURN_IF_ERROR(check_slots(manifest, request));
+  VMSNAP_ASSIGN_OR_RETURN(std::vector<ByteVector> states, read_states(manifest, types, source, converter));
 
   Parts parts;
+  // A file from the future that this build can read goes on at the level of this build.
+  parts.config.level = request.level.value_or(std::min(manifest.release_level, converter.current_level()));
+  VMSNAP_RETURN_IF_ERROR(converter.check_level(parts.config.level));
   parts.config.vcpu_count = manifest.vcpu_count;
   parts.config.memory_map = memory_map;
   std::vector<std::size_t> position_of(manifest.devices.size());  // by instance, of emulated devices
   std::set<std::uint32_t> emulated;
-  for (const DeviceEntry& entry : manifest.devices) {
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    const DeviceEntry& entry = manifest.devices[i];
     const auto failed = [&](Error error) { return std::move(error.in_device(entry.path)); };
-    if (auto fits = check_entry(entry, types); !fits) return failed(std::move(fits).error());
     if (entry.type == "lapic") continue;
-    auto state = states(entry.instance);
-    if (!state) return failed(std::move(state).error());
-    auto taken = take_kvm_part(entry, *state, parts);
+    auto taken = take_kvm_part(entry, states[i], parts);
     if (!taken) return failed(std::move(taken).error());
     if (*taken) continue;
     DeviceSpec spec{entry.type, entry.path, std::nullopt};
@@ -209,7 +243,7 @@ Result<Parts> take_apart(Manifest manifest, const MemoryMap& memory_map, const S
     position_of[entry.instance] = parts.config.devices.size();
     emulated.insert(entry.instance);
     parts.config.devices.push_back(std::move(spec));
-    parts.state.devices.push_back(std::move(*state));
+    parts.state.devices.push_back(std::move(states[i]));
   }
   VMSNAP_RETURN_IF_ERROR(take_lapics(manifest, states, parts));
   VMSNAP_RETURN_IF_ERROR(require_complete(manifest, parts));
@@ -221,19 +255,21 @@ Result<Parts> take_apart(Manifest manifest, const MemoryMap& memory_map, const S
 
 /// `memory` has the content of the segments.
 Result<std::unique_ptr<Machine>> put_together(const Parts& parts, GuestMemory memory, Kvm kvm,
-                                              TimePolicy clock, CharacterSink& console) {
-  VMSNAP_ASSIGN_OR_RETURN(
-      auto machine, Machine::create(parts.config, std::move(memory), parts.profile, std::move(kvm), console));
+                                              TimePolicy clock, CharacterSink& console,
+                                              const StateConverter& converter) {
+  VMSNAP_ASSIGN_OR_RETURN(auto machine, Machine::create(parts.config, std::move(memory), parts.profile,
+                                                        std::move(kvm), console, converter));
   VMSNAP_RETURN_IF_ERROR(machine->restore(parts.state, parts.device_order, clock));
   return machine;
 }
 
 Result<std::unique_ptr<Machine>> build(const std::shared_ptr<SnapshotReader>& reader,
-                                       const RestoreRequest& request, CharacterSink& console) {
+                                       const RestoreRequest& request, CharacterSink& console,
+                                       const StateConverter& converter) {
   VMSNAP_RETURN_IF_ERROR(check_losses(reader->losses(), reader->memory_map(), request.allow_recovered));
   const StateSource states = [&](std::uint32_t instance) { return reader->device_state(instance); };
   VMSNAP_ASSIGN_OR_RETURN(const Parts parts,
-                          take_apart(reader->manifest(), reader->memory_map(), states, request));
+                          take_apart(reader->manifest(), reader->memory_map(), states, request, converter));
   VMSNAP_RETURN_IF_ERROR(validate(parts.config));
   VMSNAP_ASSIGN_OR_RETURN(Kvm kvm, Kvm::open());
   VMSNAP_RETURN_IF_ERROR(check_profile(parts.profile, kvm));
@@ -243,42 +279,43 @@ Result<std::unique_ptr<Machine>> build(const std::shared_ptr<SnapshotReader>& re
         .in_chunk(left.front()->header.type.to_string())
         .at_offset(left.front()->offset);
   }
-  return put_together(parts, std::move(memory), std::move(kvm), request.clock, console);
+  return put_together(parts, std::move(memory), std::move(kvm), request.clock, console, converter);
 }
 
 Result<std::unique_ptr<Machine>> build(StreamedSnapshot snapshot, const RestoreRequest& request,
-                                       CharacterSink& console) {
+                                       CharacterSink& console, const StateConverter& converter) {
   VMSNAP_RETURN_IF_ERROR(check_losses(snapshot.losses, snapshot.memory_map, request.allow_recovered));
   const StateSource states = [&](std::uint32_t instance) -> Result<ByteVector> {
     return std::move(snapshot.device_states[instance]);
   };
   VMSNAP_ASSIGN_OR_RETURN(const Parts parts,
-                          take_apart(snapshot.manifest, snapshot.memory_map, states, request));
+                          take_apart(snapshot.manifest, snapshot.memory_map, states, request, converter));
   VMSNAP_RETURN_IF_ERROR(validate(parts.config));
   VMSNAP_ASSIGN_OR_RETURN(Kvm kvm, Kvm::open());
   VMSNAP_RETURN_IF_ERROR(check_profile(parts.profile, kvm));
   VMSNAP_ASSIGN_OR_RETURN(GuestMemory memory,
                           GuestMemory::adopt(snapshot.memory_map, std::move(snapshot.segments)));
-  return put_together(parts, std::move(memory), std::move(kvm), request.clock, console);
+  return put_together(parts, std::move(memory), std::move(kvm), request.clock, console, converter);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Machine>> restore_machine(const RestoreRequest& request, CharacterSink& console) {
+Result<std::unique_ptr<Machine>> restore_machine(const RestoreRequest& request, CharacterSink& console,
+                                                 const StateConverter& converter) {
   // Meta level proves everything but the contents of RAM, which are proved through the guest's own mapping.
   SnapshotReadOptions options;
   // check_losses() decides, and knows the option to name.
   options.allow_recovered = true;
   VMSNAP_ASSIGN_OR_RETURN(SnapshotReader opened, SnapshotReader::open(request.file, options));
   // In one place for good: lazy memory goes on reading from it.
-  auto machine = build(std::make_shared<SnapshotReader>(std::move(opened)), request, console);
+  auto machine = build(std::make_shared<SnapshotReader>(std::move(opened)), request, console, converter);
   if (!machine) return std::move(machine).error().in_file(request.file);
   return machine;
 }
 
 Result<std::unique_ptr<Machine>> restore_machine(StreamedSnapshot snapshot, const RestoreRequest& request,
-                                                 CharacterSink& console) {
-  auto machine = build(std::move(snapshot), request, console);
+                                                 CharacterSink& console, const StateConverter& converter) {
+  auto machine = build(std::move(snapshot), request, console, converter);
   if (!machine) return std::move(machine).error().in_file(request.file);
   return machine;
 }

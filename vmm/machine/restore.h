@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -20,20 +21,24 @@ struct RestoreRequest {
   /// Take a file that was recovered from a damaged one although memory or chunks of unknown meaning are
   /// missing. What lacks a device is refused all the same.
   bool allow_recovered = false;
+  std::optional<std::uint16_t> level = {};  // of the machine; absent: that of the file
 };
 
 /// Builds a machine from a snapshot and puts its state back; the guest stays paused until start() and
-/// resume(). The file is never written. Errors: those of SnapshotReader::open() and restore_memory();
-/// Unsupported (a device type, version, feature or CPU that this build or host does not have, a disk of
-/// another size, something missing that `request` does not allow); Usage (a slot that the file does not
-/// have); Io.
+/// resume(). States that older releases wrote are brought to the versions of this build, in memory. The file
+/// is never written. `console` and `converter` must outlive the machine. Errors: those of
+/// SnapshotReader::open() and restore_memory(); Unsupported (a device type, version, feature or CPU that this
+/// build or host does not have, a disk of another size, something missing that `request` does not allow);
+/// Usage (a slot that the file does not have, no such release level); Io.
 [[nodiscard]] Result<std::unique_ptr<Machine>> restore_machine(const RestoreRequest& request,
-                                                               CharacterSink& console);
+                                                               CharacterSink& console,
+                                                               const StateConverter& converter);
 
 /// The same from a snapshot that was read from a stream, recovered or not; `request.memory` means nothing to
 /// it, since the memory is there and verified. Errors: as above, without those of reading.
 [[nodiscard]] Result<std::unique_ptr<Machine>> restore_machine(StreamedSnapshot snapshot,
                                                                const RestoreRequest& request,
-                                                               CharacterSink& console);
+                                                               CharacterSink& console,
+                                                               const StateConverter& converter);
 
 }  // namespace vmsnap::vmm

@@ -15,6 +15,9 @@
 namespace vmsnap::vmm {
 namespace {
 
+/// How long a guest that is being saved for an older release stands still for a slow reader of its console.
+constexpr std::chrono::milliseconds kConsolePatience{1000};
+
 /// Collects devices and their states in step.
 class ContentsBuilder {
  public:
@@ -52,6 +55,7 @@ class ContentsBuilder {
 Result<SnapshotSummary> Machine::save(const SaveTarget& target, bool suspend) {
   // Memory that is still being restored comes while the guest runs, not while it stands still.
   VMSNAP_RETURN_IF_ERROR(memory_.wait_filled(std::max(1u, std::thread::hardware_concurrency())));
+  VMSNAP_RETURN_IF_ERROR(converter_.check_level(target.level.value_or(config_.level)));
   const std::lock_guard lock(state_mutex_);
   if (state_ == RunState::kEnded) {
     return Error(ErrorKind::kInvalidState, "the machine has ended, so it cannot be saved");
@@ -71,6 +75,9 @@ Result<SnapshotSummary> Machine::write(const SaveTarget& target) {
   if (end_.has_ended()) {
     return Error(ErrorKind::kInvalidState, "the guest has just ended, so it cannot be saved");
   }
+  const std::uint16_t level = target.level.value_or(config_.level);
+  // What the transmitter holds would be lost to a release that cannot store it.
+  if (!converter_.knows(level, "uart16550", "transmit-fifo")) flush_console(kConsolePatience);
   // Finishing requests writes guest memory and raises interrupts: it comes before everything that is read.
   for (const auto& device : platform_.devices()) VMSNAP_RETURN_IF_ERROR(device->quiesce());
   const std::int64_t stopped_at = clock_.realtime_ns();
@@ -80,10 +87,11 @@ Result<SnapshotSummary> Machine::write(const SaveTarget& target) {
   contents.manifest.producer_name = "snapvmm";
   contents.manifest.producer_version = VMSNAP_VERSION;
   contents.manifest.created = stopped_at;
+  contents.manifest.release_level = converter_.current_level();
   contents.manifest.vcpu_count = config_.vcpu_count;
   contents.memory_map = memory_.map();
 
-  const std::vector<ChunkType> types = device_chunk_types();
+  std::vector<ChunkType> types = device_chunk_types();
   ContentsBuilder builder(contents, types);
   VMSNAP_RETURN_IF_ERROR(builder.add("cpu_profile", "cpus", pack_cpu_profile(profile_)));
   for (const VcpuState& vcpu : kvm.vcpus) {
@@ -101,6 +109,10 @@ Result<SnapshotSummary> Machine::write(const SaveTarget& target) {
     Result<ByteVector> state = device->save();
     if (!state) return std::move(state).error().in_device(entry.path);
     builder.add(std::move(entry), std::move(*state));
+  }
+  if (level != converter_.current_level()) {
+    VMSNAP_ASSIGN_OR_RETURN(types,
+                            converter_.bring_to_level(level, contents.manifest, contents.device_states));
   }
   add_restore_edges(contents.manifest);
   for (const MemorySegment& segment : contents.memory_map.segments) {

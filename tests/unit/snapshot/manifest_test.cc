@@ -83,9 +83,9 @@ TEST(Manifest, RefusesWhatContradictsItself) {
       "version", "isa0/uart@3f8", "begin with 1");
   expect_refusal(
       [](Manifest& m) {
-        m.devices[0].readable_since = {1, 1};
+        m.devices[0].readable_since = {1, 7};
       },
-      "readable_since", "isa0/uart@3f8", "version 1.0 claims to be readable since 1.1");
+      "readable_since", "isa0/uart@3f8", "version 1.1 claims to be readable since 1.7");
   expect_refusal(
       [](Manifest& m) {
         m.devices[1].features = {"alarm", "alarm"};

@@ -285,9 +285,9 @@ TEST(Refusal, AChunkThatNoDeviceOwnsIsCorrupt) {
 TEST(Refusal, AStateOfAnotherVersionThanTheManifestSaysIsCorrupt) {
   RawSnapshot raw = sample();
   Manifest manifest = manifest_of(raw);
-  manifest.devices[2].version = {1, 1};
+  manifest.devices[2].version = {1, 7};
   set_manifest(raw, manifest);
-  expect_refusal(raw, ErrorKind::kCorrupt, "version 1.1, its schema version 1.0");
+  expect_refusal(raw, ErrorKind::kCorrupt, "version 1.7, its schema version 1.1");
 }
 
 TEST(Refusal, AStateWithABodyIsCorrupt) {

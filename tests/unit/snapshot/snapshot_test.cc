@@ -190,9 +190,9 @@ TEST(Snapshot, WriterRefusesContentsThatDoNotFitTogether) {
                  ErrorKind::kUsage, "does not write flux_capacitor");
   expect_refusal(
       [](SnapshotContents& c) {
-        c.manifest.devices[1].version = {1, 9};
+        c.manifest.devices[1].version = {2, 9};
       },
-      ErrorKind::kUsage, "version 1.9");
+      ErrorKind::kUsage, "version 2.9");
   expect_refusal([](SnapshotContents& c) { c.manifest.devices[1].instance = 7; }, ErrorKind::kCorrupt,
                  "instance 7");
   expect_refusal([](SnapshotContents& c) { c.memory_map.mappings[0].size += 4096; }, ErrorKind::kCorrupt,

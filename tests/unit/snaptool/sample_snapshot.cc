@@ -155,7 +155,7 @@ Sample make_sample() {
   manifest.vcpu_count = 2;
   manifest.comment = "before the upgrade";
   manifest.devices = {device(kCpu0, "cpu0", "x86_cpu", {1, 0}), device(kCpu1, "cpu1", "x86_cpu", {1, 0}),
-                      device(kUart, "isa0/uart@3f8", "uart16550", {1, 0}),
+                      device(kUart, "isa0/uart@3f8", "uart16550", {1, 1}),
                       device(kDisk, "pci0/00:03.0", "virtio_blk", {1, 0}),
                       device(kWormhole, "void0", "wormhole", {7, 3})};
   manifest.devices[kUart].slots = {{"console0", SlotKind::kCharacterBackend, "", std::nullopt, false}};

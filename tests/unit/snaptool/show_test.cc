@@ -35,7 +35,7 @@ TEST_F(Show, PrintsTheManifestTheMemoryMapAndEveryDevice) {
   EXPECT_EQ(run.err, "");
   for (const char* heading :
        {"manifest: manifest 1.0\n", "\nmemory: memory_map 1.0\n", "\ncpu0: x86_cpu 1.0\n",
-        "\ncpu1: x86_cpu 1.0\n", "\nisa0/uart@3f8: uart16550 1.0\n", "\npci0/00:03.0: virtio_blk 1.0\n",
+        "\ncpu1: x86_cpu 1.0\n", "\nisa0/uart@3f8: uart16550 1.1\n", "\npci0/00:03.0: virtio_blk 1.0\n",
         "\nvoid0: wormhole 7.3\n"}) {
     EXPECT_THAT(run.out, HasSubstr(heading));
   }
@@ -153,7 +153,7 @@ TEST_F(Show, GoesOnAfterADeviceThatIsDamaged) {
   flip_byte(path_, reader->device_chunk(kUart).meta_offset() + 20);
   const ToolRun text = run_tool({"show", path_});
   EXPECT_EQ(text.status, 4);
-  EXPECT_THAT(text.out, HasSubstr("isa0/uart@3f8: uart16550 1.0\n  (cannot be shown)\n"));
+  EXPECT_THAT(text.out, HasSubstr("isa0/uart@3f8: uart16550 1.1\n  (cannot be shown)\n"));
   EXPECT_THAT(text.out, HasSubstr("mind the gap"));
   EXPECT_THAT(text.err, HasSubstr("isa0/uart@3f8"));
   const ToolRun json = run_tool({"show", "--json", path_});

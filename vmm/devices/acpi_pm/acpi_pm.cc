@@ -61,6 +61,12 @@ void AcpiPm::press_power_button() {
   update_irq();
 }
 
+void AcpiPm::signal_event(unsigned number) {
+  const std::lock_guard lock(mutex_);
+  r_.gpe0_status |= static_cast<std::uint16_t>(1U << number);
+  update_irq();
+}
+
 void AcpiPm::read(std::uint64_t offset, MutableByteView data) {
   std::array<std::byte, kPorts> image{};
   {
@@ -71,6 +77,8 @@ void AcpiPm::read(std::uint64_t offset, MutableByteView data) {
     store_le(MutableByteView(image), kEnable, r_.enable);
     store_le(MutableByteView(image), kControl, r_.control);
     store_le(MutableByteView(image), kTimer, static_cast<std::uint32_t>(count()));
+    store_le(MutableByteView(image), kGpe0Status, r_.gpe0_status);
+    store_le(MutableByteView(image), kGpe0Enable, r_.gpe0_enable);
   }
   for (std::size_t i = 0; i < data.size(); ++i) {
     data[i] = offset + i < image.size() ? image[offset + i] : std::byte{0xff};
@@ -105,13 +113,20 @@ void AcpiPm::write_byte(std::uint64_t offset, std::uint8_t value) {
       if ((bits & kSleepEnable) != 0 && soft_off) power_.request_power_off();
       break;
     }
+    case kGpe0Status:
+      r_.gpe0_status &= static_cast<std::uint16_t>(~bits);
+      break;
+    case kGpe0Enable:
+      r_.gpe0_enable = static_cast<std::uint16_t>((r_.gpe0_enable & others) | bits);
+      break;
     default:  // the timer is read-only
       break;
   }
 }
 
 bool AcpiPm::interrupt_wanted() const {
-  return (r_.control & kSciEnable) != 0 && (r_.status & r_.enable & kEnableBits) != 0;
+  const bool event = (r_.status & r_.enable & kEnableBits) != 0 || (r_.gpe0_status & r_.gpe0_enable) != 0;
+  return (r_.control & kSciEnable) != 0 && event;
 }
 
 void AcpiPm::update_irq() {
@@ -119,11 +134,13 @@ void AcpiPm::update_irq() {
 }
 
 DeviceEntry AcpiPm::describe() const {
+  const std::lock_guard lock(mutex_);
   DeviceEntry entry;
   entry.path = path_;
   entry.type = "acpi_pm";
-  entry.version = {1, 0};
+  entry.version = {1, 1};
   entry.readable_since = {1, 0};
+  if (r_.gpe0_status != 0 || r_.gpe0_enable != 0) entry.features.emplace_back("gpe0");
   return entry;
 }
 
@@ -141,6 +158,8 @@ Result<ByteVector> AcpiPm::save() const {
   state.pm1_enable = r_.enable;
   state.pm1_control = r_.control;
   state.pm_timer = static_cast<std::uint32_t>(count());
+  state.gpe0_status = r_.gpe0_status;
+  state.gpe0_enable = r_.gpe0_enable;
   return pack_state(state, schema::AcpiPmIdentifier());
 }
 
@@ -160,7 +179,8 @@ Result<AcpiPm::Registers> AcpiPm::validate(const schema::AcpiPmT& state) {
                              "the guest has not turned ACPI mode on, and this machine knows no other; "
                              "take the snapshot after the guest has booted");
   }
-  return Registers{state.pm1_status, state.pm1_enable, state.pm1_control};
+  return Registers{state.pm1_status, state.pm1_enable, state.pm1_control, state.gpe0_status,
+                   state.gpe0_enable};
 }
 
 Result<void> AcpiPm::restore(ByteView bytes) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Source: ACPI Specification 6.4, section 4.8.3 (fixed hardware registers).
+// Source: ACPI Specification 6.4, section 4.8.3 (fixed hardware registers), 4.8.4.1 (general-purpose events).
 #pragma once
 
 #include <cstdint>
@@ -19,12 +19,13 @@ namespace vmsnap::vmm {
 
 /// The ACPI fixed hardware of a machine that is always in ACPI mode (no SMI command port). IoHandler of one
 /// block of 16 ports: offset 0 PM1a_EVT (4 bytes), 4 PM1a_CNT (2), 8 PM_TMR (4, a 32-bit counter, so the
-/// FADT must say TMR_VAL_EXT).
+/// FADT must say TMR_VAL_EXT), 12 GPE0 (4).
 class AcpiPm final : public Device, public IoHandler {
  public:
   static constexpr std::uint64_t kPorts = 16;
   static constexpr std::uint64_t kTimerHz = 3'579'545;
   static constexpr std::uint8_t kSleepTypeS5 = 5;
+  static constexpr unsigned kGpeCount = 16;
 
   /// `base` is the first port and names the device. `sci`, `power` and `clock` must outlive it.
   AcpiPm(std::uint16_t base, IrqLine& sci, PowerControl& power, const Clock& clock);
@@ -35,6 +36,9 @@ class AcpiPm final : public Device, public IoHandler {
 
   /// Someone presses the power button. Thread-safe.
   void press_power_button();
+
+  /// General-purpose event `number`, less than kGpeCount, happens. Thread-safe.
+  void signal_event(unsigned number);
 
   void read(std::uint64_t offset, MutableByteView data) override;
   void write(std::uint64_t offset, ByteView data) override;
@@ -49,6 +53,8 @@ class AcpiPm final : public Device, public IoHandler {
     std::uint16_t status = 0;
     std::uint16_t enable = 0;
     std::uint16_t control = 0;
+    std::uint16_t gpe0_status = 0;
+    std::uint16_t gpe0_enable = 0;
   };
   [[nodiscard]] static Result<Registers> validate(const schema::AcpiPmT& state);
 

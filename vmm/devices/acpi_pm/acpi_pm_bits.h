@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Bits of ACPI 6.4, tables 4.11 to 4.13. Private to the device and its tests.
+// Bits of ACPI 6.4, tables 4.11 to 4.13 and section 4.8.4.1. Private to the device and its tests.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,8 @@ inline constexpr std::uint64_t kStatus = 0;
 inline constexpr std::uint64_t kEnable = 2;
 inline constexpr std::uint64_t kControl = 4;
 inline constexpr std::uint64_t kTimer = 8;
+inline constexpr std::uint64_t kGpe0Status = 12;
+inline constexpr std::uint64_t kGpe0Enable = 14;
 
 // PM1_STS and, but for BM and WAK, PM1_EN.
 inline constexpr std::uint16_t kTimerBit = 0x0001;

@@ -47,27 +47,26 @@ class Mc146818 final : public Device, public IoHandler {
   [[nodiscard]] Result<void> restore(ByteView state) override;
 
  private:
-  struct Time {
-    std::int64_t seconds = 0;
-    std::uint32_t fraction = 0;  // ns
-  };
   struct State {
     std::uint8_t index = 0;
     mc146818::Cmos cmos{};
-    // The clock runs on from `base` since `epoch_ns`; it stands at `base` when the guest has stopped it, and
-    // between restore() and resume(), when there is no epoch_ns.
-    Time base;
+    // Where the clock was at `epoch_ns`, since when it runs on; between restore() and resume(), when there is
+    // no epoch_ns, it stands still.
+    std::int64_t seconds = 0;  // since 1970
+    std::uint32_t phase = 0;   // ns; how far the divider is in its second
     std::optional<std::int64_t> epoch_ns;
-    Time seen;  // up to where the flags of register C are right
   };
   [[nodiscard]] static Result<State> validate(const schema::Mc146818T& state);
 
-  [[nodiscard]] static bool runs(const State& state);
-  [[nodiscard]] static Time now(const State& state, std::int64_t monotonic_ns);
-  /// Brings the time bytes and flags up to `monotonic_ns`.
+  /// The divider is counting, so there are periodic edges.
+  [[nodiscard]] static bool divides(const State& state);
+  /// Each second of the divider is counted as one of the time.
+  [[nodiscard]] static bool counts(const State& state);
+  /// Lets `ns` pass: flags, time and time registers become what they are then.
+  static void pass(State& state, std::uint64_t ns);
+  /// Lets pass what has passed up to `monotonic_ns`.
   static void settle(State& state, std::int64_t monotonic_ns);
   [[nodiscard]] static std::uint8_t register_c(const State& state);
-  static void move_on(Time& time, std::uint64_t ns);
 
   // Called with mutex_ held.
   [[nodiscard]] std::uint8_t read_cmos();

@@ -24,6 +24,8 @@ inline constexpr std::uint8_t kRegisterA = 0x0a;
 inline constexpr std::uint8_t kRegisterB = 0x0b;
 inline constexpr std::uint8_t kRegisterC = 0x0c;
 inline constexpr std::uint8_t kRegisterD = 0x0d;
+/// The first byte that is only RAM.
+inline constexpr std::uint8_t kNvram = 0x0e;
 /// Not of the data sheet, but of every PC: where the FADT's CENTURY points.
 inline constexpr std::uint8_t kCentury = 0x32;
 inline constexpr std::size_t kCmosSize = 128;

@@ -14,7 +14,6 @@ using namespace uart16550;
 
 Uart16550::Uart16550(std::uint16_t base, IrqLine& irq, CharacterSink& sink)
     : path_(fmt::format("isa0/uart@{:x}", base)), sink_(sink), irq_(irq) {
-  r_.lsr = kLsrTransmitterEmpty;
   r_.msr = kMsrLinesOfAConnectedPeer;
 }
 
@@ -30,6 +29,20 @@ std::size_t Uart16550::receive(ByteView bytes) {
   if (taken < bytes.size()) input_refused_ = true;
   update_irq();
   return taken;
+}
+
+void Uart16550::send_waiting() {
+  const std::lock_guard lock(mutex_);
+  if (quiesced_) return;
+  send();
+  update_irq();
+}
+
+bool Uart16550::flush() {
+  const std::lock_guard lock(mutex_);
+  send();
+  if (!quiesced_) update_irq();
+  return r_.transmit_fifo.empty();
 }
 
 void Uart16550::read(std::uint64_t offset, MutableByteView data) {
@@ -82,7 +95,7 @@ std::uint8_t Uart16550::read_register(std::uint64_t offset) {
       return r_.mcr;
     case kLsr: {
       const std::uint8_t value = line_status();
-      r_.lsr &= static_cast<std::uint8_t>(~kLsrErrors);
+      r_.lsr = 0;
       return value;
     }
     case kMsr: {
@@ -112,8 +125,10 @@ void Uart16550::write_register(std::uint64_t offset, std::uint8_t value) {
         r_.dlm = value;
         break;
       }
-      // Enabling the interrupt while the holding register is empty raises it.
-      if ((value & kIerThre) != 0 && (r_.ier & kIerThre) == 0) r_.thre_interrupt_pending = true;
+      // Enabling the interrupt raises it when the transmitter is empty.
+      if ((value & kIerThre) != 0 && (r_.ier & kIerThre) == 0) {
+        r_.thre_interrupt_pending = r_.transmit_fifo.empty();
+      }
       r_.ier = value & kIerMask;
       break;
     case kIirFcr:
@@ -136,6 +151,10 @@ void Uart16550::write_register(std::uint64_t offset, std::uint8_t value) {
 void Uart16550::write_fcr(std::uint8_t value) {
   const bool toggled = ((value ^ r_.fcr) & kFcrEnable) != 0;
   if (toggled || (value & kFcrClearReceiver) != 0) r_.receive_fifo.clear();
+  if ((toggled || (value & kFcrClearTransmitter) != 0) && !r_.transmit_fifo.empty()) {
+    r_.transmit_fifo.clear();
+    r_.thre_interrupt_pending = true;
+  }
   r_.fcr = value;
 }
 
@@ -164,12 +183,30 @@ void Uart16550::write_mcr(std::uint8_t value) {
 void Uart16550::transmit(std::uint8_t value) {
   if ((r_.mcr & kMcrLoop) != 0) {
     receive_one(value);
-  } else {
-    const std::byte byte{value};
-    sink_.write({&byte, 1});
+    // It took no time; what waits is for the line, which loopback has cut off from the holding register only.
+    r_.thre_interrupt_pending = r_.transmit_fifo.empty();
+    return;
   }
-  // The character is gone at once, so the holding register has become empty again.
-  r_.thre_interrupt_pending = true;
+  r_.thre_interrupt_pending = false;
+  if (r_.transmit_fifo.size() < capacity()) {
+    r_.transmit_fifo.push_back(value);
+  } else if (!fifo_enabled()) {
+    // The driver has not looked at THRE: without FIFOs the newer character replaces the older, with them it
+    // is lost.
+    r_.transmit_fifo.back() = value;
+  }
+  if (!quiesced_) send();
+}
+
+void Uart16550::send() {
+  if (r_.transmit_fifo.empty()) return;
+  std::array<std::byte, kFifoSize> waiting{};
+  std::transform(r_.transmit_fifo.begin(), r_.transmit_fifo.end(), waiting.begin(),
+                 [](std::uint8_t value) { return std::byte{value}; });
+  const std::size_t sent = sink_.write(ByteView(waiting).first(r_.transmit_fifo.size()));
+  r_.transmit_fifo.erase(r_.transmit_fifo.begin(),
+                         r_.transmit_fifo.begin() + static_cast<std::ptrdiff_t>(sent));
+  if (r_.transmit_fifo.empty()) r_.thre_interrupt_pending = true;
 }
 
 void Uart16550::receive_one(std::uint8_t value) {
@@ -196,13 +233,14 @@ std::size_t Uart16550::trigger_level() const {
 }
 
 std::uint8_t Uart16550::line_status() const {
-  return static_cast<std::uint8_t>(r_.lsr | (r_.receive_fifo.empty() ? 0 : kLsrDataReady));
+  return static_cast<std::uint8_t>(r_.lsr | (r_.receive_fifo.empty() ? 0 : kLsrDataReady) |
+                                   (r_.transmit_fifo.empty() ? kLsrTransmitterEmpty : 0));
 }
 
 std::uint8_t Uart16550::interrupt_identification() const {
   const std::uint8_t fifos = fifo_enabled() ? kIirFifosEnabled : 0;
   std::uint8_t id = kIirNone;
-  if ((r_.ier & kIerLineStatus) != 0 && (r_.lsr & kLsrErrors) != 0) {
+  if ((r_.ier & kIerLineStatus) != 0 && r_.lsr != 0) {
     id = kIirLineStatus;
   } else if ((r_.ier & kIerReceiver) != 0 && !r_.receive_fifo.empty()) {
     id = r_.receive_fifo.size() >= trigger_level() ? kIirReceiver : kIirCharacterTimeout;

@@ -33,6 +33,7 @@ inline constexpr std::uint8_t kIirFifosEnabled = 0xc0;
 
 inline constexpr std::uint8_t kFcrEnable = 0x01;
 inline constexpr std::uint8_t kFcrClearReceiver = 0x02;
+inline constexpr std::uint8_t kFcrClearTransmitter = 0x04;
 
 inline constexpr std::uint8_t kLcrDlab = 0x80;
 

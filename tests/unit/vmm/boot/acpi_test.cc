@@ -21,8 +21,8 @@ std::uint8_t sum_of(ByteView bytes) {
 
 class Acpi : public testing::Test {
  protected:
-  void write(std::uint32_t vcpus) {
-    const auto rsdp = write_acpi_tables(memory_, vcpus);
+  void write(std::uint32_t vcpus, const AcpiOptions& options = {}) {
+    const auto rsdp = write_acpi_tables(memory_, vcpus, options);
     ASSERT_TRUE(rsdp) << rsdp.error().to_string();
     rsdp_ = rsdp->value();
   }
@@ -90,6 +90,22 @@ TEST_F(Acpi, TheFadtDescribesTheFixedHardwareOfThePlatform) {
   EXPECT_EQ(facs % 64, 0u);
   EXPECT_EQ(text_at(memory_, facs, 4), "FACS");
   EXPECT_EQ(value_at<std::uint32_t>(memory_, facs + 4), 64u);
+}
+
+TEST_F(Acpi, TheFadtHasGeneralPurposeEventsOnlyWhenTheMachineHas) {
+  write(1);
+  const ByteView with = table("FACP");
+  EXPECT_EQ(load_le<std::uint32_t>(with, 80), 0x60cu);
+  EXPECT_EQ(load_le<std::uint8_t>(with, 92), 4) << "status and enable of 16 events";
+  EXPECT_EQ(load_le<std::uint64_t>(with, 220 + 4), 0x60cu);
+  EXPECT_EQ(load_le<std::uint8_t>(with, 220), 1) << "system I/O";
+  EXPECT_EQ(load_le<std::uint8_t>(with, 220 + 1), 32) << "bits";
+  write(1, {.general_purpose_events = false});
+  const ByteView without = table("FACP");
+  EXPECT_EQ(load_le<std::uint32_t>(without, 80), 0u);
+  EXPECT_EQ(load_le<std::uint8_t>(without, 92), 0);
+  EXPECT_EQ(load_le<std::uint64_t>(without, 220 + 4), 0u);
+  EXPECT_EQ(sum_of(without), 0);
 }
 
 TEST_F(Acpi, TheMadtListsEveryProcessorTheIoApicAndTheOverrides) {

@@ -124,6 +124,28 @@ TEST(Protocol, EncodingsThatDoNotFitTheirPlaceAreRefused) {
   }
 }
 
+TEST(Protocol, AReleaseLevelSurvivesTheWayThere) {
+  for (const std::string_view level : {"1", "2", "99", "65535"}) {
+    const auto request =
+        decode(R"({"id":1,"command":"checkpoint","file":"/a","level":)" + std::string(level) + "}");
+    ASSERT_TRUE(request) << request.error().to_string();
+    EXPECT_EQ(std::to_string(request->level.value_or(0)), level);
+    std::string line = encode(*request);
+    line.pop_back();
+    EXPECT_EQ(decode(line)->level, request->level);
+  }
+  EXPECT_FALSE(decode(R"({"id":1,"command":"checkpoint","file":"/a"})")->level);
+}
+
+TEST(Protocol, LevelsThatCannotBeAreRefused) {
+  const std::string head = R"({"id":1,"command":"suspend","file":"/a","level":)";
+  expect_refusal(head + "0}", ErrorKind::kUsage, "begin with 1");
+  for (const std::string_view level : {"65536", "-1", "1.0", "\"1\"", "\"old\"", "null", "true", "[1]"}) {
+    expect_refusal(head + std::string(level) + "}", ErrorKind::kUsage, "1 to 65535");
+  }
+  expect_refusal(R"({"id":1,"command":"status","level":1})", ErrorKind::kUsage, "writes no snapshot");
+}
+
 TEST(Protocol, DepthIsBoundedBeforeAnythingIsParsed) {
   expect_refusal(std::string(60000, '['), ErrorKind::kLimitExceeded, "nested");
   expect_refusal(R"({"id":[[[[1]]]],"command":"status"})", ErrorKind::kLimitExceeded, "nested");

@@ -65,6 +65,47 @@ TEST_F(AcpiPmTest, SignalsThePowerButtonUntilItIsCleared) {
   EXPECT_EQ(get(kStatus), 0);
 }
 
+TEST_F(AcpiPmTest, SignalsGeneralPurposeEventsUntilTheyAreCleared) {
+  put(kGpe0Enable, 0x8002);
+  EXPECT_EQ(get(kGpe0Enable), 0x8002);
+  device.signal_event(0);
+  EXPECT_FALSE(sci.level()) << "not enabled";
+  device.signal_event(15);
+  EXPECT_TRUE(sci.level());
+  EXPECT_EQ(get(kGpe0Status), 0x8001);
+  out<std::uint8_t>(device, kGpe0Status + 1, 0x80);
+  EXPECT_FALSE(sci.level());
+  EXPECT_EQ(get(kGpe0Status), 0x0001);
+  out<std::uint8_t>(device, kGpe0Enable, 0x01);
+  EXPECT_TRUE(sci.level());
+  EXPECT_EQ(get(kGpe0Enable), 0x8001);
+}
+
+TEST_F(AcpiPmTest, NamesTheFeatureOfGeneralPurposeEventsOnlyWhileTheyAreInUse) {
+  EXPECT_TRUE(device.describe().features.empty());
+  put(kGpe0Enable, 0x0001);
+  EXPECT_EQ(device.describe().features, (std::vector<std::string>{"gpe0"}));
+  put(kGpe0Enable, 0);
+  EXPECT_TRUE(device.describe().features.empty());
+  device.signal_event(3);
+  EXPECT_EQ(device.describe().features, (std::vector<std::string>{"gpe0"}));
+  EXPECT_EQ(device.describe().version, (ChunkVersion{1, 1}));
+  EXPECT_EQ(device.describe().readable_since, (ChunkVersion{1, 0}));
+}
+
+TEST_F(AcpiPmTest, KeepsGeneralPurposeEventsAcrossARestore) {
+  put(kGpe0Enable, 0x0004);
+  device.signal_event(2);
+  const ByteVector first = saved(device);
+  FakeIrqLine other_sci;
+  AcpiPm other(0x600, other_sci, power, clock);
+  ASSERT_TRUE(other.restore(first));
+  EXPECT_EQ(saved(other), first);
+  EXPECT_TRUE(other_sci.level());
+  EXPECT_EQ(in<std::uint16_t>(other, kGpe0Status), 0x0004);
+  EXPECT_EQ(in<std::uint16_t>(other, kGpe0Enable), 0x0004);
+}
+
 TEST_F(AcpiPmTest, SetsTimerStatusWhenTheTopBitChanges) {
   EXPECT_EQ(get(kStatus), 0);
   clock.monotonic += 601 * kSecond;  // 2^31 ticks take 599.9 s

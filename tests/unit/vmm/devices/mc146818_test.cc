@@ -159,6 +159,88 @@ TEST_F(Mc146818Test, StopsWhileSetIsSet) {
   EXPECT_EQ(get(kSeconds), 0x21);
 }
 
+TEST_F(Mc146818Test, KeepsDividingWhileSetIsSet) {
+  put(kRegisterA, 0x2f);  // 2 Hz
+  put(kRegisterB, k24Hours | kSet);
+  (void)get(kRegisterC);
+  clock.monotonic += 300'000'000;
+  EXPECT_EQ(get(kRegisterC), 0);
+  clock.monotonic += 300'000'000;
+  EXPECT_EQ(get(kRegisterC), kPeriodicFlag);
+  EXPECT_EQ(state().divider_phase, 600'000'000U);
+  clock.monotonic += 2 * kSecond;
+  EXPECT_EQ(get(kRegisterC), kPeriodicFlag) << "no update";
+  EXPECT_EQ(get(kSeconds), 0x20);
+  put(kRegisterB, k24Hours);
+  clock.monotonic += 400'000'000;
+  EXPECT_EQ(get(kSeconds), 0x21) << "counted at the end of the divider's second";
+}
+
+TEST_F(Mc146818Test, HoldsTheDividerWhereItWasOnAnotherTimeBase) {
+  clock.monotonic += 300'000'000;
+  put(kRegisterA, 0x06);  // 4.194304 MHz
+  (void)get(kRegisterC);
+  clock.monotonic += 5 * kSecond;
+  EXPECT_EQ(get(kRegisterC), 0);
+  EXPECT_EQ(get(kSeconds), 0x20);
+  EXPECT_EQ(state().divider_phase, 300'000'000U);
+}
+
+TEST_F(Mc146818Test, GoesOnWithThePhaseOfThePeriodicInterruptAfterARestore) {
+  put(kRegisterA, 0x2f);  // 2 Hz
+  clock.monotonic += 1'200'000'000;
+  (void)get(kRegisterC);
+  const ByteVector first = saved(device);
+  FakeClock other_clock;
+  other_clock.monotonic = 999;
+  Mc146818 other(0x70, other_clock);
+  ASSERT_TRUE(other.restore(first));
+  other_clock.monotonic += 77 * kSecond;
+  other.resume();
+  other_clock.monotonic += 299'999'999;
+  EXPECT_EQ(get(other, kRegisterC), 0);
+  other_clock.monotonic += 1;
+  EXPECT_EQ(get(other, kRegisterC), kPeriodicFlag);
+}
+
+TEST_F(Mc146818Test, SaysThatTheTimeIsNotValidUntilRegisterDIsRead) {
+  schema::Mc146818T flat = state();
+  flat.register_d = 0;
+  ASSERT_TRUE(device.restore(packed(flat)));
+  EXPECT_EQ(state().register_d, 0);
+  EXPECT_EQ(get(kRegisterD), 0);
+  EXPECT_EQ(get(kRegisterD), kValidRamAndTime);
+}
+
+TEST_F(Mc146818Test, SavesEveryRegisterUnderItsName) {
+  put(kSecondsAlarm, 0xc1);
+  put(kMinutesAlarm, 0xc2);
+  put(kHoursAlarm, 0xc3);
+  put(0x0e, 0x5a);
+  put(0x7f, 0xa5);
+  put(kRegisterB, k24Hours | kSet);
+  put(kDayOfWeek, 0x05);
+  const schema::Mc146818T saved_state = state();
+  EXPECT_EQ(saved_state.time_registers->seconds, 0x20);
+  EXPECT_EQ(saved_state.time_registers->minutes, 0x13);
+  EXPECT_EQ(saved_state.time_registers->hours, 0x22);
+  EXPECT_EQ(saved_state.time_registers->day_of_week, 0x05);
+  EXPECT_EQ(saved_state.time_registers->day_of_month, 0x14);
+  EXPECT_EQ(saved_state.time_registers->month, 0x11);
+  EXPECT_EQ(saved_state.time_registers->year, 0x23);
+  EXPECT_EQ(saved_state.alarm_registers->seconds, 0xc1);
+  EXPECT_EQ(saved_state.alarm_registers->minutes, 0xc2);
+  EXPECT_EQ(saved_state.alarm_registers->hours, 0xc3);
+  EXPECT_EQ(saved_state.register_a, 0x26);
+  EXPECT_EQ(saved_state.register_b, k24Hours | kSet);
+  EXPECT_EQ(saved_state.register_d, kValidRamAndTime);
+  ASSERT_EQ(saved_state.nvram.size(), 114U);
+  EXPECT_EQ(saved_state.nvram.front(), 0x5a);
+  EXPECT_EQ(saved_state.nvram.back(), 0xa5);
+  EXPECT_EQ(saved_state.nvram[0x32 - 0x0e], 0x20);
+  EXPECT_EQ(saved_state.time, 1'700'000'000);
+}
+
 TEST_F(Mc146818Test, AnnouncesTheUpdate) {
   EXPECT_EQ(get(kRegisterA) & kUpdateInProgress, 0);
   clock.monotonic += kSecond - 200'000;
@@ -206,7 +288,7 @@ TEST_F(Mc146818Test, StandsStillFromRestoreToResume) {
   put(0x50, 0x77);
   const ByteVector first = saved(device);
   EXPECT_EQ(state().time, 1'700'000'001);
-  EXPECT_EQ(state().time_fraction, 250'000'000U);
+  EXPECT_EQ(state().divider_phase, 250'000'000U);
 
   FakeClock other_clock;
   other_clock.realtime = 0;
@@ -234,13 +316,17 @@ TEST_F(Mc146818Test, AdvancesWhenAsked) {
 TEST_F(Mc146818Test, KeepsATimeThatIsBeingSetAcrossASave) {
   put(kRegisterB, k24Hours | kSet);
   put(kMinutes, 0x42);
+  put(kDayOfWeek, 0x06);
+  (void)get(kRegisterC);
   const ByteVector first = saved(device);
   FakeClock other_clock;
   Mc146818 other(0x70, other_clock);
   ASSERT_TRUE(other.restore(first));
   other.resume();
   other_clock.monotonic += 70 * kSecond;
+  (void)get(other, kRegisterC);
   EXPECT_EQ(saved(other), first);
+  EXPECT_EQ(get(other, kDayOfWeek), 0x06);
   put(other, kRegisterB, k24Hours);
   EXPECT_EQ(get(other, kMinutes), 0x42);
 }
@@ -248,25 +334,34 @@ TEST_F(Mc146818Test, KeepsATimeThatIsBeingSetAcrossASave) {
 TEST_F(Mc146818Test, RefusesStatesThatTheHardwareCannotHave) {
   const schema::Mc146818T good = state();
   schema::Mc146818T bad = good;
-  bad.cmos.resize(127);
-  expect_refused(device, packed(bad), ErrorKind::kCorrupt, "cmos");
+  bad.nvram.resize(113);
+  expect_refused(device, packed(bad), ErrorKind::kCorrupt, "nvram");
   bad = good;
-  bad.cmos.resize(129);
-  expect_refused(device, packed(bad), ErrorKind::kCorrupt, "cmos");
+  bad.nvram.resize(115);
+  expect_refused(device, packed(bad), ErrorKind::kCorrupt, "nvram");
+  bad = good;
+  bad.register_a |= kUpdateInProgress;
+  expect_refused(device, packed(bad), ErrorKind::kCorrupt, "register_a");
+  bad = good;
+  bad.register_c |= kInterruptRequest;
+  expect_refused(device, packed(bad), ErrorKind::kCorrupt, "register_c");
+  bad = good;
+  bad.register_d |= 0x01;
+  expect_refused(device, packed(bad), ErrorKind::kCorrupt, "register_d");
   bad = good;
   bad.time = kMaxTime + 1;
   expect_refused(device, packed(bad), ErrorKind::kCorrupt, "time");
   bad.time = kMinTime - 1;
   expect_refused(device, packed(bad), ErrorKind::kCorrupt, "time");
   bad = good;
-  bad.time_fraction = 1'000'000'000;
-  expect_refused(device, packed(bad), ErrorKind::kCorrupt, "time_fraction");
+  bad.divider_phase = 1'000'000'000;
+  expect_refused(device, packed(bad), ErrorKind::kCorrupt, "divider_phase");
 }
 
 TEST_F(Mc146818Test, SurvivesTheEndOfItsCalendar) {
   schema::Mc146818T last = state();
   last.time = kMaxTime;
-  last.time_fraction = 999'999'999;
+  last.divider_phase = 999'999'999;
   ASSERT_TRUE(device.restore(packed(last)));
   device.advance(INT64_MAX);
   device.resume();
@@ -276,7 +371,7 @@ TEST_F(Mc146818Test, SurvivesTheEndOfItsCalendar) {
 }
 
 TEST_F(Mc146818Test, SurvivesDamagedStates) {
-  put(kRegisterB, k24Hours | kSet);  // so that the clock stands while it is compared
+  put(kRegisterA, 0x76);  // the divider is held, so that the clock stands while it is compared
   expect_survives_damage(device);
 }
 

@@ -25,9 +25,9 @@ namespace {
 
 using namespace testing;
 
-class NullSink final : public CharacterSink {
+class StalledSink final : public CharacterSink {
  public:
-  void write(ByteView) override {}
+  [[nodiscard]] std::size_t write(ByteView) override { return 0; }
 };
 
 template <typename Root>
@@ -50,18 +50,21 @@ class SamplesTest : public ::testing::Test {
   FakeIrqLine irq;
   FakePower power;
   FakeClock clock;
-  NullSink sink;
+  StalledSink sink;
 };
 
 TEST_F(SamplesTest, AreTakenOverByTheLegacyDevices) {
   Uart16550 uart(0x3f8, irq, sink);
   expect_round_trip<schema::Uart16550>(uart, "linux-console.bin", "UART");
+  expect_round_trip<schema::Uart16550>(uart, "slow-terminal.bin", "UART");
   I8042 keyboard(0x60, irq, power);
   expect_round_trip<schema::I8042>(keyboard, "no-keyboard.bin", "8042");
   Mc146818 rtc(0x70, clock);
   expect_round_trip<schema::Mc146818>(rtc, "utc.bin", "RTC ");
+  expect_round_trip<schema::Mc146818>(rtc, "being-set.bin", "RTC ");
   AcpiPm pm(0x600, irq, power, clock);
   expect_round_trip<schema::AcpiPm>(pm, "running.bin", "ACPM");
+  expect_round_trip<schema::AcpiPm>(pm, "event-waiting.bin", "ACPM");
 }
 
 TEST_F(SamplesTest, AreTakenOverByTheDevicesOnPci) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "devices/uart16550/uart16550_bits.h"
@@ -17,11 +18,15 @@ using namespace testing;
 
 class FakeSink final : public CharacterSink {
  public:
-  void write(ByteView bytes) override {
-    text.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  [[nodiscard]] std::size_t write(ByteView bytes) override {
+    const std::size_t taken = std::min(bytes.size(), room);
+    text.append(reinterpret_cast<const char*>(bytes.data()), taken);
+    room -= taken;
+    return taken;
   }
   void input_wanted() override { ++wanted; }
   std::string text;
+  std::size_t room = 1'000'000;
   int wanted = 0;
 };
 
@@ -29,6 +34,9 @@ class Uart16550Test : public ::testing::Test {
  protected:
   std::uint8_t get(std::uint64_t offset) { return in<std::uint8_t>(uart, offset); }
   void put(std::uint64_t offset, std::uint8_t value) { out<std::uint8_t>(uart, offset, value); }
+  void type(std::string_view text) {
+    for (const char c : text) put(kRbrThrDll, static_cast<std::uint8_t>(c));
+  }
   schema::Uart16550T state() { return unpacked<schema::Uart16550>(saved(uart), "UART"); }
   static ByteVector packed(const schema::Uart16550T& state) { return *pack_state(state, "UART"); }
 
@@ -41,6 +49,130 @@ TEST_F(Uart16550Test, SendsWhatIsWrittenToTheHoldingRegister) {
   for (const char c : std::string("Hi")) put(kRbrThrDll, static_cast<std::uint8_t>(c));
   EXPECT_EQ(sink.text, "Hi");
   EXPECT_EQ(get(kLsr), kLsrTransmitterEmpty);
+}
+
+TEST_F(Uart16550Test, HoldsWhatTheSinkDoesNotTakeAndSaysSo) {
+  put(kIirFcr, kFcrEnable);
+  sink.room = 1;
+  type("abc");
+  EXPECT_EQ(sink.text, "a");
+  EXPECT_EQ(get(kLsr) & kLsrTransmitterEmpty, 0);
+  sink.room = 1;
+  uart.send_waiting();
+  EXPECT_EQ(sink.text, "ab");
+  EXPECT_EQ(get(kLsr) & kLsrTransmitterEmpty, 0);
+  sink.room = 9;
+  uart.send_waiting();
+  EXPECT_EQ(sink.text, "abc");
+  EXPECT_EQ(get(kLsr), kLsrTransmitterEmpty);
+}
+
+TEST_F(Uart16550Test, RaisesTheTransmitterInterruptOnceTheSinkHasTakenAll) {
+  put(kIirFcr, kFcrEnable);
+  put(kMcr, kMcrOut2);
+  put(kIerDlm, kIerThre);
+  EXPECT_EQ(get(kIirFcr) & kIirIdMask, kIirThre);
+  sink.room = 0;
+  type("ab");
+  EXPECT_FALSE(irq.level());
+  put(kIerDlm, 0);
+  put(kIerDlm, kIerThre);
+  EXPECT_FALSE(irq.level()) << "enabling raises it only when the transmitter is empty";
+  sink.room = 1;
+  uart.send_waiting();
+  EXPECT_FALSE(irq.level());
+  sink.room = 1;
+  uart.send_waiting();
+  EXPECT_TRUE(irq.level());
+  EXPECT_EQ(get(kIirFcr) & kIirIdMask, kIirThre);
+}
+
+TEST_F(Uart16550Test, HoldsSixteenBytesWithFifosAndOneWithout) {
+  sink.room = 0;
+  type("ab");
+  EXPECT_EQ(state().transmit_fifo, (std::vector<std::uint8_t>{'b'})) << "the newer replaces the older";
+  put(kIirFcr, kFcrEnable);  // switching clears
+  EXPECT_EQ(get(kLsr), kLsrTransmitterEmpty);
+  type("0123456789abcdefg");
+  EXPECT_EQ(state().transmit_fifo.size(), 16U);
+  sink.room = 100;
+  EXPECT_TRUE(uart.flush());
+  EXPECT_EQ(sink.text, "0123456789abcdef") << "what does not fit is lost";
+}
+
+TEST_F(Uart16550Test, ForgetsWhatWaitsWhenTheGuestClearsTheTransmitter) {
+  put(kIirFcr, kFcrEnable);
+  sink.room = 0;
+  type("ab");
+  put(kIirFcr, kFcrEnable | kFcrClearReceiver);
+  EXPECT_EQ(state().transmit_fifo.size(), 2U);
+  put(kIirFcr, kFcrEnable | kFcrClearTransmitter);
+  EXPECT_EQ(get(kLsr), kLsrTransmitterEmpty);
+  EXPECT_TRUE(state().thre_interrupt_pending);
+  sink.room = 9;
+  uart.send_waiting();
+  EXPECT_EQ(sink.text, "");
+}
+
+TEST_F(Uart16550Test, SendsWhatWaitsToTheLineAlsoInLoopback) {
+  put(kIirFcr, kFcrEnable);
+  sink.room = 0;
+  type("a");
+  put(kMcr, kMcrLoop);
+  type("b");
+  EXPECT_EQ(get(kRbrThrDll), 'b');
+  EXPECT_EQ(get(kLsr) & kLsrTransmitterEmpty, 0);
+  sink.room = 9;
+  uart.send_waiting();
+  EXPECT_EQ(sink.text, "a");
+}
+
+TEST_F(Uart16550Test, SendsNothingBetweenQuiesceAndResumeUnlessToldTo) {
+  put(kIirFcr, kFcrEnable);
+  put(kMcr, kMcrOut2);
+  put(kIerDlm, kIerThre);
+  (void)get(kIirFcr);
+  sink.room = 0;
+  type("abcd");
+  ASSERT_TRUE(uart.quiesce());
+  sink.room = 2;
+  uart.send_waiting();
+  EXPECT_EQ(sink.text, "");
+  EXPECT_FALSE(uart.flush());
+  EXPECT_EQ(sink.text, "ab");
+  sink.room = 2;
+  const int calls = irq.calls();
+  EXPECT_TRUE(uart.flush());
+  EXPECT_EQ(sink.text, "abcd");
+  EXPECT_EQ(irq.calls(), calls) << "the line is told on resume";
+  uart.resume();
+  EXPECT_TRUE(irq.level());
+}
+
+TEST_F(Uart16550Test, SavesWhatWaitsAndSendsItOnAfterARestore) {
+  put(kIirFcr, kFcrEnable);
+  put(kMcr, kMcrOut2);
+  put(kIerDlm, kIerThre);
+  (void)get(kIirFcr);
+  EXPECT_TRUE(uart.describe().features.empty());
+  sink.room = 2;
+  type("login");
+  ASSERT_TRUE(uart.quiesce());
+  EXPECT_EQ(uart.describe().features, (std::vector<std::string>{"transmit-fifo"}));
+  const ByteVector first = saved(uart);
+
+  FakeIrqLine other_irq;
+  FakeSink other_sink;
+  Uart16550 other(0x3f8, other_irq, other_sink);
+  ASSERT_TRUE(other.restore(first));
+  EXPECT_EQ(saved(other), first);
+  other.send_waiting();
+  EXPECT_EQ(other_sink.text, "") << "nothing is sent before the machine goes on";
+  EXPECT_FALSE(other_irq.level());
+  other.resume();
+  EXPECT_EQ(sink.text + other_sink.text, "login");
+  EXPECT_TRUE(other_irq.level()) << "the driver waits for this interrupt";
+  EXPECT_EQ(in<std::uint8_t>(other, kLsr), kLsrTransmitterEmpty);
 }
 
 TEST_F(Uart16550Test, ShowsTheDivisorLatchOnlyBehindDlab) {
@@ -186,11 +318,16 @@ TEST_F(Uart16550Test, TellsItsLineTheLevelAgainOnResume) {
   EXPECT_TRUE(irq.level());
 }
 
-TEST_F(Uart16550Test, DerivesDataReadyFromTheFifo) {
+TEST_F(Uart16550Test, DerivesLineStatusFromTheFifos) {
   schema::Uart16550T odd = state();
   odd.lsr = kLsrDataReady;
   ASSERT_TRUE(uart.restore(packed(odd)));
   EXPECT_EQ(get(kLsr), kLsrTransmitterEmpty);
+  odd.lsr = kLsrTransmitterEmpty;
+  odd.transmit_fifo = {'x'};
+  odd.receive_fifo = {'y'};
+  ASSERT_TRUE(uart.restore(packed(odd)));
+  EXPECT_EQ(get(kLsr), kLsrDataReady);
 }
 
 TEST_F(Uart16550Test, RefusesStatesThatTheHardwareCannotHave) {
@@ -208,10 +345,18 @@ TEST_F(Uart16550Test, RefusesStatesThatTheHardwareCannotHave) {
   bad.fcr = 0;
   bad.receive_fifo.assign(2, 0);
   expect_refused(uart, packed(bad), ErrorKind::kCorrupt, "receive_fifo");
+  bad = good;
+  bad.transmit_fifo.assign(17, 0);
+  expect_refused(uart, packed(bad), ErrorKind::kCorrupt, "transmit_fifo");
+  bad.fcr = 0;
+  bad.transmit_fifo.assign(2, 0);
+  expect_refused(uart, packed(bad), ErrorKind::kCorrupt, "transmit_fifo");
 }
 
 TEST_F(Uart16550Test, SurvivesDamagedStates) {
   ASSERT_EQ(uart.receive(as_byte_view("q")), 1U);
+  sink.room = 0;
+  type("w");
   expect_survives_damage(uart);
 }
 
@@ -223,7 +368,7 @@ TEST_F(Uart16550Test, NamesItselfByItsPort) {
   const DeviceEntry entry = uart.describe();
   EXPECT_EQ(entry.path, "isa0/uart@3f8");
   EXPECT_EQ(entry.type, "uart16550");
-  EXPECT_EQ(entry.version, (ChunkVersion{1, 0}));
+  EXPECT_EQ(entry.version, (ChunkVersion{1, 1}));
   EXPECT_EQ(entry.readable_since, (ChunkVersion{1, 0}));
 }
 

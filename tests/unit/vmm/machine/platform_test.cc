@@ -24,7 +24,7 @@ class SilentMsi : public MsiSink {
 };
 class SilentConsole : public CharacterSink {
  public:
-  void write(ByteView) override {}
+  [[nodiscard]] std::size_t write(ByteView bytes) override { return bytes.size(); }
 };
 
 class PlatformTest : public ::testing::Test {

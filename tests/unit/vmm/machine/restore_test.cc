@@ -9,6 +9,7 @@
 
 #include "../../base/temp_dir.h"
 #include "base/stream.h"
+#include "levels/level_converter.h"
 #include "raw_snapshot.h"
 #include "small_snapshot.h"
 #include "snapshot/recover.h"
@@ -22,11 +23,11 @@ using ::testing::HasSubstr;
 
 class SilentConsole : public CharacterSink {
  public:
-  void write(ByteView) override {}
+  [[nodiscard]] std::size_t write(ByteView bytes) override { return bytes.size(); }
 };
 
 /// Restores what was recovered of a small snapshot that no machine of this VMM has saved: one that gets past
-/// the question of what is missing ends at its console, whose slot is none of a disk.
+/// the question of what is missing ends at a feature of its clock that no machine has.
 class RestoreRecovered : public ::testing::Test {
  protected:
   void damage_and_recover(const std::function<void(ByteVector&, const SnapshotReader&)>& damage) {
@@ -57,13 +58,13 @@ class RestoreRecovered : public ::testing::Test {
     request.file = path();
     request.allow_recovered = allow_recovered;
     std::vector<Error> errors;
-    auto machine = restore_machine(request, console_);
+    auto machine = restore_machine(request, console_, *converter_);
     EXPECT_FALSE(machine);
     if (!machine) errors.push_back(std::move(machine).error());
     auto snapshot = test::read_through_pipe(test::read_whole(path()), {}, true);
     EXPECT_TRUE(snapshot) << snapshot.error().to_string();
     if (!snapshot) return errors;
-    machine = restore_machine(std::move(*snapshot), request, console_);
+    machine = restore_machine(std::move(*snapshot), request, console_, *converter_);
     EXPECT_FALSE(machine);
     if (!machine) errors.push_back(std::move(machine).error());
     return errors;
@@ -73,6 +74,7 @@ class RestoreRecovered : public ::testing::Test {
 
   TempDir dir_;
   SilentConsole console_;
+  const std::unique_ptr<StateConverter> converter_ = make_state_converter().value();
 };
 
 TEST_F(RestoreRecovered, IsRefusedWithTheOptionThatAllowsIt) {
@@ -90,7 +92,7 @@ TEST_F(RestoreRecovered, IsTakenWithoutItsMemoryWhenThatIsAllowed) {
   lose_memory();
   const std::vector<Error> errors = refusals(true);
   ASSERT_EQ(errors.size(), 2u);
-  for (const Error& error : errors) EXPECT_THAT(error.message(), HasSubstr("one disk image"));
+  for (const Error& error : errors) EXPECT_THAT(error.message(), HasSubstr("the feature \"alarm\""));
 }
 
 TEST_F(RestoreRecovered, IsRefusedByTheNameOfTheDeviceThatIsLostWhateverIsAllowed) {
