@@ -76,7 +76,7 @@ DiskImage make_image() {
 
 struct Machine {
   Machine() {
-    auto made = VirtioBlk::create({{3, 0}, "disk0", "", "serial"}, make_image(), memory, bus, irq, msi);
+    auto made = VirtioBlk::create({{3, 0}, "disk0", "", "serial", true}, make_image(), memory, bus, irq, msi);
     require(made.has_value());
     disk = std::move(*made);
     require(host.attach({3, 0}, disk->pci()).has_value());

@@ -65,7 +65,7 @@ Result<MachineEnd> run(const RunOptions& options) {
   config.vcpu_count = options.cpus;
   config.memory_map = GuestMemory::layout(align_up(options.memory, kPageSize));
   VMSNAP_ASSIGN_OR_RETURN(const std::vector<DiskBackend> disks, parse_disks(options.disks));
-  config.devices = standard_devices(disks);
+  config.devices = standard_devices(disks, converter->knows(config.level, "virtio_blk", "packed-ring"));
   VMSNAP_ASSIGN_OR_RETURN(GuestMemory memory, GuestMemory::allocate(config.memory_map));
   VMSNAP_ASSIGN_OR_RETURN(Kvm kvm, Kvm::open());
   VMSNAP_ASSIGN_OR_RETURN(const ProfileKind kind, parse_profile_kind(options.cpu_profile));

@@ -20,6 +20,49 @@ constexpr std::uint8_t kHighByteOnly = 2;
 // KVM's mode of a counter that has never had a control word.
 constexpr std::uint8_t kNeverProgrammed = 0xff;
 
+constexpr std::uint64_t kPulsesPerSecond = 1'193'182;
+constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
+
+__extension__ typedef unsigned __int128 Wide;  // NOLINT(modernize-use-using)
+
+// Whole pulses, as KVM counts them.
+std::uint64_t pulses_in(std::uint64_t ns) {
+  return static_cast<std::uint64_t>(Wide{ns} * kPulsesPerSecond / kNsPerSecond);
+}
+
+// The shortest time that has so many pulses, so that pulses_in() gives the same number again.
+std::uint64_t time_of(std::uint64_t pulses) {
+  return static_cast<std::uint64_t>((Wide{pulses} * kNsPerSecond + kPulsesPerSecond - 1) / kPulsesPerSecond);
+}
+
+// As KVM shows OUT to the guest: in modes 2, 4 and 5 the pulse of the chip upside down.
+bool output_of(std::uint8_t mode, std::uint64_t count, std::uint64_t pulses) {
+  switch (mode) {
+    case 1:
+      return pulses < count;
+    case 2:
+      return pulses != 0 && pulses % count == 0;
+    case 3:
+      return pulses % count < (count + 1) / 2;
+    case 4:
+    case 5:
+      return pulses == count;
+    default:
+      return pulses >= count;
+  }
+}
+
+// Where nobody knows how long the counter has run, but what OUT was: the earliest point of its period at
+// which it is that.
+std::uint64_t pulses_to_assume(const schema::I8254CounterT& in) {
+  if (!in.output.has_value()) return 0;
+  const std::uint64_t half = (std::uint64_t{in.count} + 1) / 2;
+  for (const std::uint64_t pulses : {std::uint64_t{0}, half, std::uint64_t{in.count}}) {
+    if (output_of(in.mode, in.count, pulses) == *in.output) return pulses;
+  }
+  return 0;
+}
+
 schema::I8254CounterT counter_from_kvm(const kvm_pit_channel_state& in, std::int64_t now) {
   schema::I8254CounterT out;
   out.count = in.count;
@@ -41,12 +84,14 @@ schema::I8254CounterT counter_from_kvm(const kvm_pit_channel_state& in, std::int
   // Counter 0 has no load time in KVM: a timer of the host counts in its place. A restored counter may have
   // been loaded before the host was started.
   if (in.count_load_time != 0 && in.count_load_time <= now) {
-    out.elapsed = static_cast<std::uint64_t>(now - in.count_load_time);
+    out.elapsed_pulses = pulses_in(static_cast<std::uint64_t>(now - in.count_load_time));
+    if (out.count != 0) out.output = output_of(out.mode, out.count, *out.elapsed_pulses);
   }
   return out;
 }
 
-kvm_pit_channel_state counter_to_kvm(const schema::I8254CounterT& in, std::int64_t now) {
+// Without a load time, which KVM has no use for in counter 0.
+kvm_pit_channel_state counter_to_kvm(const schema::I8254CounterT& in) {
   kvm_pit_channel_state out{};
   const auto access = static_cast<std::uint8_t>(in.access);
   const bool programmed = in.access != schema::I8254Access::None;
@@ -62,7 +107,6 @@ kvm_pit_channel_state counter_to_kvm(const schema::I8254CounterT& in, std::int64
   out.read_state = !in.count_latched && in.read_high_next ? kWordSecondByte : access;
   out.write_state = in.write_high_next ? kWordSecondByte : access;
   out.write_latch = in.write_low_byte;
-  if (in.elapsed.has_value()) out.count_load_time = now - static_cast<std::int64_t>(*in.elapsed);
   return out;
 }
 
@@ -149,7 +193,11 @@ schema::I8254T i8254_from_kvm(const kvm_pit_state2& in, std::int64_t now) {
 kvm_pit_state2 i8254_to_kvm(const schema::I8254T& in, std::int64_t now) {
   kvm_pit_state2 out{};
   for (std::size_t i = 0; i < std::min(in.counters.size(), std::size(out.channels)); ++i) {
-    out.channels[i] = counter_to_kvm(*in.counters[i], now);
+    const schema::I8254CounterT& counter = *in.counters[i];
+    out.channels[i] = counter_to_kvm(counter);
+    if (i == 0) continue;
+    const std::uint64_t pulses = counter.elapsed_pulses.value_or(pulses_to_assume(counter));
+    out.channels[i].count_load_time = now - static_cast<std::int64_t>(time_of(pulses));
   }
   out.flags = (in.speaker_data_enable ? KVM_PIT_FLAGS_SPEAKER_DATA_ON : 0u) |
               (in.irq0_disconnected ? KVM_PIT_FLAGS_HPET_LEGACY : 0u);

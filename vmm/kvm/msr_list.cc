@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "kvm/kvm_api.h"
+#include "kvm/msr_fields.h"
 
 namespace vmsnap::vmm {
 namespace {
@@ -55,14 +56,8 @@ constexpr MsrRange kLeftOut[] = {
 
 constexpr std::uint32_t kFixedMtrrs[] = {0x250, 0x258, 0x259, 0x268, 0x269, 0x26a,
                                          0x26b, 0x26c, 0x26d, 0x26e, 0x26f};
-constexpr std::uint32_t kMtrrPhysBase0 = 0x200;
 constexpr std::uint32_t kMtrrDefType = 0x2ff;
 constexpr std::uint32_t kPat = 0x277;
-constexpr std::uint32_t kMc0Ctl2 = 0x280;
-constexpr std::uint32_t kMc0Ctl = 0x400;
-constexpr std::uint32_t kRegistersPerBank = 4;
-constexpr std::uint32_t kMaxBanks = 32;
-constexpr std::uint32_t kMaxVariableMtrrs = 16;
 
 // Missing from the list of one kernel or another (kvm.md 4.2.5 and 5.3).
 constexpr std::uint32_t kAlwaysTried[] = {
@@ -86,41 +81,11 @@ struct MsrName {
   std::uint32_t index;
   const char* name;
 };
+// Those without a field among the groups of the schema (msr_fields.h).
 constexpr MsrName kNames[] = {
-    {0x10, "IA32_TIME_STAMP_COUNTER"},
-    {0x11, "MSR_KVM_WALL_CLOCK"},
-    {0x12, "MSR_KVM_SYSTEM_TIME"},
-    {0x1b, "IA32_APIC_BASE"},
-    {0x3a, "IA32_FEATURE_CONTROL"},
-    {0x3b, "IA32_TSC_ADJUST"},
-    {0x48, "IA32_SPEC_CTRL"},
-    {0x8b, "IA32_BIOS_SIGN_ID"},
-    {0x10a, "IA32_ARCH_CAPABILITIES"},
-    {0x174, "IA32_SYSENTER_CS"},
-    {0x175, "IA32_SYSENTER_ESP"},
-    {0x176, "IA32_SYSENTER_EIP"},
-    {0x17a, "IA32_MCG_STATUS"},
-    {0x17b, "IA32_MCG_CTL"},
-    {0x1a0, "IA32_MISC_ENABLE"},
-    {0x1d9, "IA32_DEBUGCTL"},
-    {0x277, "IA32_PAT"},
-    {0x2ff, "IA32_MTRR_DEF_TYPE"},
-    {0x6e0, "IA32_TSC_DEADLINE"},
-    {0xda0, "IA32_XSS"},
-    {0x4b564d00, "MSR_KVM_WALL_CLOCK_NEW"},
-    {0x4b564d01, "MSR_KVM_SYSTEM_TIME_NEW"},
-    {0x4b564d04, "MSR_KVM_EOI_EN"},
-    {0x4b564d05, "MSR_KVM_POLL_CONTROL"},
-    {0xc0000080, "IA32_EFER"},
-    {0xc0000081, "IA32_STAR"},
-    {0xc0000082, "IA32_LSTAR"},
-    {0xc0000083, "IA32_CSTAR"},
-    {0xc0000084, "IA32_FMASK"},
-    {0xc0000100, "IA32_FS_BASE"},
-    {0xc0000101, "IA32_GS_BASE"},
-    {0xc0000102, "IA32_KERNEL_GS_BASE"},
-    {0xc0000103, "IA32_TSC_AUX"},
-    {0xc0010015, "HWCR"},
+    {kMsrTsc, "IA32_TIME_STAMP_COUNTER"},   {kMsrApicBase, "IA32_APIC_BASE"},
+    {kMsrTscDeadline, "IA32_TSC_DEADLINE"}, {kMsrEfer, "IA32_EFER"},
+    {kMsrFsBase, "IA32_FS_BASE"},           {kMsrGsBase, "IA32_GS_BASE"},
 };
 
 using MsrTable = WithEntries<kvm_msrs, kvm_msr_entry>;
@@ -169,10 +134,10 @@ std::vector<std::uint32_t> candidate_msrs(std::span<const std::uint32_t> listed,
   all.insert(all.end(), std::begin(kAlwaysTried), std::end(kAlwaysTried));
   all.insert(all.end(), std::begin(kFixedMtrrs), std::end(kFixedMtrrs));
   const std::uint32_t variable = std::min(static_cast<std::uint32_t>(mtrr_cap & 0xff), kMaxVariableMtrrs);
-  for (std::uint32_t i = 0; i < 2 * variable; ++i) all.push_back(kMtrrPhysBase0 + i);
+  for (std::uint32_t i = 0; i < kRegistersPerMtrr * variable; ++i) all.push_back(kMsrMtrrPhysBase0 + i);
   const std::uint32_t banks = std::min(static_cast<std::uint32_t>(mcg_cap & 0xff), kMaxBanks);
-  for (std::uint32_t i = 0; i < kRegistersPerBank * banks; ++i) all.push_back(kMc0Ctl + i);
-  for (std::uint32_t i = 0; i < banks; ++i) all.push_back(kMc0Ctl2 + i);
+  for (std::uint32_t i = 0; i < kRegistersPerBank * banks; ++i) all.push_back(kMsrMc0Ctl + i);
+  for (std::uint32_t i = 0; i < banks; ++i) all.push_back(kMsrMc0Ctl2 + i);
   std::erase_if(all, [](std::uint32_t index) { return has_own_field(index) || is_in(kLeftOut, index); });
   std::sort(all.begin(), all.end());
   all.erase(std::unique(all.begin(), all.end()), all.end());
@@ -208,7 +173,7 @@ Result<std::vector<schema::Msr>> read_msrs(const KvmFd& vcpu, std::span<const st
     const auto count = static_cast<std::size_t>(done);
     if (count < batch.size()) {
       return Error(ErrorKind::kIo, fmt::format("KVM_GET_MSRS refused to read {}", msr_name(batch[count])))
-          .in_field("msrs");
+          .in_field(msr_path(batch[count]));
     }
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const kvm_msr_entry entry = table.entry(i);
@@ -239,7 +204,7 @@ Result<void> write_msrs(const KvmFd& vcpu, std::span<const schema::Msr> msrs) {
                    fmt::format("KVM_SET_MSRS refused to write {:#x} to {}; this host cannot take the "
                                "state",
                                batch[count].value(), msr_name(batch[count].index())))
-          .in_field("msrs");
+          .in_field(msr_path(batch[count].index()));
     }
     msrs = msrs.subspan(batch.size());
   }
@@ -252,6 +217,7 @@ Result<void> write_msr(const KvmFd& vcpu, std::uint32_t index, std::uint64_t val
 }
 
 std::string msr_name(std::uint32_t index) {
+  if (const auto name = msr_field_name(index)) return fmt::format("MSR {:#x} ({})", index, *name);
   for (const MsrName& name : kNames) {
     if (name.index == index) return fmt::format("MSR {:#x} ({})", index, name.name);
   }

@@ -24,8 +24,8 @@ inline constexpr std::uint32_t kMsrEfer = 0xc0000080;
 inline constexpr std::uint32_t kMsrFsBase = 0xc0000100;
 inline constexpr std::uint32_t kMsrGsBase = 0xc0000101;
 
-/// True for registers that have a field of their own in the schemas x86_cpu and lapic, and so never stand
-/// in the list of MSRs.
+/// True for registers that are not state of the groups of x86_cpu (msr_fields.h): they have a field of their
+/// own in its root table or in the schema lapic, and are read and written by other calls.
 [[nodiscard]] bool has_own_field(std::uint32_t index);
 
 /// Those a snapshot should carry of what `listed` (KVM_GET_MSR_INDEX_LIST) and the processor's own

@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t kMaxIoapicPins = 32;  // as many as IRR has bits
 constexpr std::uint32_t kMaxIoapicId = 15;
 constexpr std::uint64_t kMaxTime = std::uint64_t{1} << 62;  // ns; 146 years
+constexpr std::uint64_t kMaxPulses = kMaxTime / 1'000'000'000 * 1'193'182;
 
 Result<void> check_chip(const std::string& name, const schema::I8259ChipT& chip, std::uint8_t elcr_mask) {
   const auto field = [&](const char* part) { return name + "." + part; };
@@ -56,8 +57,8 @@ Result<void> check_counter(const std::string& name, const schema::I8254CounterT&
     return corrupt_field(field(counter.read_high_next ? "read_high_next" : "write_high_next"),
                          "the high byte is next, although the counter is not accessed in two bytes");
   }
-  if (counter.elapsed.value_or(0) > kMaxTime) {
-    return corrupt_field(field("elapsed"), "the counter was loaded more than a century ago");
+  if (counter.elapsed_pulses.value_or(0) > kMaxPulses) {
+    return corrupt_field(field("elapsed_pulses"), "the counter was loaded more than a century ago");
   }
   return {};
 }

@@ -7,6 +7,7 @@
 
 #include "core/state_buffer.h"
 #include "kvm/lapic_bits.h"
+#include "kvm/msr_fields.h"
 #include "kvm/msr_list.h"
 #include "kvm/xsave_layout.h"
 
@@ -318,14 +319,15 @@ Result<void> check_lapic(const VcpuState& state, const HostFacts& facts) {
 
 // An MSR that this host does not have may be left out when it is zero: so it reads to a guest whose CPU does
 // not show the feature behind it.
-Result<std::vector<schema::Msr>> take_msrs(const std::vector<schema::Msr>& msrs, const HostFacts& facts) {
+Result<std::vector<schema::Msr>> take_msrs(const schema::X86CpuT& cpu, const HostFacts& facts) {
   std::vector<schema::Msr> taken;
-  for (const schema::Msr& msr : msrs) {
+  for (const schema::Msr& msr : all_msrs(cpu)) {
     if (std::binary_search(facts.msrs.begin(), facts.msrs.end(), msr.index())) {
       taken.push_back(msr);
     } else if (msr.value() != 0) {
-      return unsupported_field("msrs", fmt::format("this host's KVM cannot take {}, which holds {:#x}",
-                                                   msr_name(msr.index()), msr.value()));
+      return unsupported_field(msr_path(msr.index()),
+                               fmt::format("this host's KVM cannot take {}, which holds {:#x}",
+                                           msr_name(msr.index()), msr.value()));
     }
   }
   return taken;
@@ -364,7 +366,7 @@ Result<VcpuState> to_state(const VcpuParts& parts, std::uint32_t index, const Ho
   if (parts.has_xcr0) cpu.xcr0 = parts.xcr0;
   cpu.xsave_area = xsave_from_kvm(parts.xsave, facts.guest_xcr0);
   cpu.tsc = parts.tsc;
-  cpu.msrs = parts.msrs;
+  put_msrs(cpu, parts.msrs);
   cpu.events = events_from_kvm(parts.events);
   state.lapic = lapic_from_kvm(parts.lapic, parts.sregs.apic_base, parts.tsc_deadline);
   return state;
@@ -405,7 +407,7 @@ Result<VcpuParts> to_parts(const VcpuState& state, const HostFacts& facts) {
   parts.debug.dr7 = cpu.dr7;
   parts.lapic = lapic_to_kvm(state.lapic);
   parts.events = events_to_kvm(*cpu.events, cpu.run_state, facts);
-  VMSNAP_ASSIGN_OR_RETURN(parts.msrs, take_msrs(cpu.msrs, facts));
+  VMSNAP_ASSIGN_OR_RETURN(parts.msrs, take_msrs(cpu, facts));
   parts.tsc = cpu.tsc;
   parts.tsc_deadline = state.lapic.tsc_deadline;
   return parts;

@@ -23,7 +23,7 @@ struct VcpuParts {
   kvm_debugregs debug{};
   kvm_lapic_state lapic{};
   kvm_vcpu_events events{};
-  std::vector<schema::Msr> msrs;
+  std::vector<schema::Msr> msrs;  // in rising order of index
   std::uint64_t tsc = 0;
   std::uint64_t tsc_deadline = 0;
 };

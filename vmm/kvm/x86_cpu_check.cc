@@ -5,14 +5,13 @@
 #include <utility>
 
 #include "core/state_buffer.h"
-#include "kvm/msr_list.h"
+#include "kvm/msr_check.h"
 #include "kvm/state_check.h"
 #include "kvm/xsave_layout.h"
 
 namespace vmsnap::vmm {
 namespace {
 
-constexpr std::size_t kMaxMsrs = 2048;
 constexpr std::uint64_t kHigh32 = 0xffffffff00000000;
 
 constexpr std::uint64_t kRflagsFixed = 1u << 1;
@@ -105,30 +104,6 @@ Result<void> check_xsave(const schema::X86CpuT& cpu) {
   return {};
 }
 
-Result<void> check_msrs(const std::vector<schema::Msr>& msrs) {
-  if (msrs.size() > kMaxMsrs) {
-    return Error(ErrorKind::kLimitExceeded,
-                 fmt::format("there are {} MSRs, more than {}", msrs.size(), kMaxMsrs))
-        .in_field("msrs");
-  }
-  for (std::size_t i = 0; i < msrs.size(); ++i) {
-    const schema::Msr& msr = msrs[i];
-    if (i > 0 && msr.index() <= msrs[i - 1].index()) {
-      return corrupt_field("msrs",
-                           fmt::format("{} stands after {}: each MSR must stand once, in rising order",
-                                       msr_name(msr.index()), msr_name(msrs[i - 1].index())));
-    }
-    if (msr.reserved() != 0) {
-      return corrupt_field("msrs", fmt::format("the reserved word of {} is not zero", msr_name(msr.index())));
-    }
-    if (has_own_field(msr.index())) {
-      return corrupt_field(
-          "msrs", fmt::format("{} stands among the MSRs, but has a field of its own", msr_name(msr.index())));
-    }
-  }
-  return {};
-}
-
 Result<void> check_events(const schema::CpuEventsT& events) {
   if (events.exception == nullptr) return {};
   const schema::PendingExceptionT& exception = *events.exception;
@@ -158,7 +133,7 @@ Result<void> check_state(const schema::X86CpuT& cpu) {
   VMSNAP_RETURN_IF_ERROR(check_segments(cpu));
   VMSNAP_RETURN_IF_ERROR(check_control_registers(cpu));
   VMSNAP_RETURN_IF_ERROR(check_xsave(cpu));
-  VMSNAP_RETURN_IF_ERROR(check_msrs(cpu.msrs));
+  VMSNAP_RETURN_IF_ERROR(check_msrs(cpu));
   return check_events(*cpu.events);
 }
 

@@ -13,7 +13,7 @@ constexpr std::uint32_t kFirstDiskSlot = 3;
 
 }  // namespace
 
-std::vector<DeviceSpec> standard_devices(const std::vector<DiskBackend>& disks) {
+std::vector<DeviceSpec> standard_devices(const std::vector<DiskBackend>& disks, bool packed_rings) {
   std::vector<DeviceSpec> specs;
   specs.push_back({"uart16550", fmt::format("isa0/uart@{:x}", platform::kCom1Port), std::nullopt});
   specs.push_back({"i8042", fmt::format("isa0/i8042@{:x}", platform::kI8042DataPort), std::nullopt});
@@ -22,7 +22,7 @@ std::vector<DeviceSpec> standard_devices(const std::vector<DiskBackend>& disks) 
   specs.push_back({"pci_host", "pci0/00:00.0", std::nullopt});
   std::uint32_t slot = kFirstDiskSlot;
   for (const DiskBackend& disk : disks) {
-    specs.push_back({"virtio_blk", fmt::format("pci0/00:{:02x}.0", slot), disk});
+    specs.push_back({"virtio_blk", fmt::format("pci0/00:{:02x}.0", slot), disk, packed_rings});
     ++slot;
   }
   return specs;

@@ -26,6 +26,7 @@ struct DeviceSpec {
   std::string type;
   std::string path;
   std::optional<DiskBackend> disk;
+  bool packed_rings = false;  // a virtio device offers them; only a new one, a restored one is as it was
 };
 
 struct MachineConfig {
@@ -40,8 +41,10 @@ struct MachineConfig {
 /// The most virtual CPUs this VMM gives a machine.
 inline constexpr std::uint32_t kMaxVcpus = 8;
 
-/// The devices every machine of this VMM has, then one virtio_blk per disk from slot 00:03.0 on.
-[[nodiscard]] std::vector<DeviceSpec> standard_devices(const std::vector<DiskBackend>& disks);
+/// The devices every machine of this VMM has, then one virtio_blk per disk from slot 00:03.0 on, which offers
+/// packed rings or does not.
+[[nodiscard]] std::vector<DeviceSpec> standard_devices(const std::vector<DiskBackend>& disks,
+                                                       bool packed_rings);
 
 /// Checks the numbers of a configuration. Errors: Unsupported (too many virtual CPUs or disks).
 [[nodiscard]] Result<void> validate(const MachineConfig& config);

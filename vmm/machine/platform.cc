@@ -135,8 +135,9 @@ Result<void> Platform::add_virtio_blk(std::uint8_t slot, const DeviceSpec& spec)
   }
   constexpr std::uint32_t kInta = 1;
   IrqLine& intx = context_.irq_line(platform::pci_intx_gsi(slot, kInta));
-  auto disk = VirtioBlk::create({{slot, 0}, spec.disk->slot, spec.disk->path, spec.disk->serial},
-                                std::move(*image), context_.memory, context_.mmio, intx, context_.msi);
+  auto disk =
+      VirtioBlk::create({{slot, 0}, spec.disk->slot, spec.disk->path, spec.disk->serial, spec.packed_rings},
+                        std::move(*image), context_.memory, context_.mmio, intx, context_.msi);
   if (!disk) return here(std::move(disk).error());
   VMSNAP_RETURN_IF_ERROR(taken(pci_->attach({slot, 0}, (*disk)->pci()), spec.path));
   devices_.push_back(std::move(*disk));

@@ -51,8 +51,8 @@ TEST(Info, ListsEveryDeviceWithItsVersionAndTheSlotsItNeeds) {
   const std::string path = dir.file("a.vmsnap");
   write_sample(path);
   const std::string out = run_tool({"info", path}).out;
-  EXPECT_THAT(out, ::testing::ContainsRegex("0  cpu0 +x86_cpu +1\\.0\n"));
-  EXPECT_THAT(out, ::testing::ContainsRegex("3  pci0/00:03\\.0 +virtio_blk +1\\.0\n"));
+  EXPECT_THAT(out, ::testing::ContainsRegex("0  cpu0 +x86_cpu +2\\.0\n"));
+  EXPECT_THAT(out, ::testing::ContainsRegex("3  pci0/00:03\\.0 +virtio_blk +1\\.1\n"));
   EXPECT_THAT(
       out,
       HasSubstr("needs disk0: block backend, 1 MiB (1048576 bytes), read-only, was \"/images/a.img\"\n"));

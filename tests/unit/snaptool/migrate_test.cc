@@ -31,7 +31,7 @@ class Migrate : public ::testing::Test {
   const std::string current_ = std::to_string(run_tool({"levels", "--json"}).json()["current"].get<int>());
 };
 
-TEST_F(Migrate, GoesUpToTheLevelOfThisBuildAndDownAgainWithNoDifference) {
+TEST_F(Migrate, GoesUpToTheLevelOfThisBuildAndDownAgain) {
   const ToolRun up = run_tool({"migrate", kLevel1, to_, "--to-level", current_});
   ASSERT_EQ(up.status, 0) << up.out << up.err;
   EXPECT_EQ(run_tool({"check", to_}).status, 0);
@@ -39,8 +39,16 @@ TEST_F(Migrate, GoesUpToTheLevelOfThisBuildAndDownAgainWithNoDifference) {
   EXPECT_EQ(digest(to_), digest(kLevel1));
   const std::string down = dir_.file("down.vmsnap");
   ASSERT_EQ(run_tool({"migrate", to_, down, "--to-level", "1"}).status, 0);
-  const ToolRun diff = run_tool({"diff", kLevel1, down});
-  EXPECT_EQ(diff.status, 0) << diff.out;
+  // Since level 3 a counter's time is told in pulses of its clock, so a fraction of one (838 ns) is gone.
+  for (const Json& part : run_tool({"diff", "--json", kLevel1, down}).json()["parts"]) {
+    EXPECT_EQ(part["type"], "i8254") << part;
+    for (const Json& field : part["fields"]) {
+      EXPECT_THAT(field["field"].get<std::string>(), HasSubstr(".elapsed"));
+      const auto number = [&](const char* side) { return std::stoll(field[side].get<std::string>()); };
+      EXPECT_LE(number("left") - number("right"), 838) << field;
+      EXPECT_GE(number("left"), number("right")) << field;
+    }
+  }
   EXPECT_EQ(std::filesystem::status(down).permissions(),
             std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
 }

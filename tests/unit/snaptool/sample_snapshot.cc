@@ -65,7 +65,10 @@ ByteVector cpu_state(std::uint32_t index, std::uint64_t rip) {
   cpu.xsave_area[0] = 0x7F;
   cpu.xsave_area[1] = 0x03;
   cpu.tsc = 123456789;
-  cpu.msrs = {schema::Msr(0x174, 0, 0x10), schema::Msr(0x277, 0, 0x0007040600070406)};
+  cpu.sysenter = std::make_unique<schema::SysenterRegistersT>();
+  cpu.sysenter->cs = 0x10;
+  cpu.memory_types = std::make_unique<schema::MemoryTypesT>();
+  cpu.memory_types->pat = 0x0007040600070406;
   cpu.events = std::make_unique<schema::CpuEventsT>();
   return pack(cpu, schema::X86CpuIdentifier());
 }
@@ -154,9 +157,9 @@ Sample make_sample() {
   manifest.created = 1767225600'500000000;  // 2026-01-01T00:00:00.5Z
   manifest.vcpu_count = 2;
   manifest.comment = "before the upgrade";
-  manifest.devices = {device(kCpu0, "cpu0", "x86_cpu", {1, 0}), device(kCpu1, "cpu1", "x86_cpu", {1, 0}),
+  manifest.devices = {device(kCpu0, "cpu0", "x86_cpu", {2, 0}), device(kCpu1, "cpu1", "x86_cpu", {2, 0}),
                       device(kUart, "isa0/uart@3f8", "uart16550", {1, 1}),
-                      device(kDisk, "pci0/00:03.0", "virtio_blk", {1, 0}),
+                      device(kDisk, "pci0/00:03.0", "virtio_blk", {1, 1}),
                       device(kWormhole, "void0", "wormhole", {7, 3})};
   manifest.devices[kUart].slots = {{"console0", SlotKind::kCharacterBackend, "", std::nullopt, false}};
   manifest.devices[kDisk].slots = {{"disk0", SlotKind::kBlockBackend, "/images/a.img", 1u << 20, true}};

@@ -34,8 +34,8 @@ TEST_F(Show, PrintsTheManifestTheMemoryMapAndEveryDevice) {
   EXPECT_EQ(run.status, 0);
   EXPECT_EQ(run.err, "");
   for (const char* heading :
-       {"manifest: manifest 1.0\n", "\nmemory: memory_map 1.0\n", "\ncpu0: x86_cpu 1.0\n",
-        "\ncpu1: x86_cpu 1.0\n", "\nisa0/uart@3f8: uart16550 1.1\n", "\npci0/00:03.0: virtio_blk 1.0\n",
+       {"manifest: manifest 1.0\n", "\nmemory: memory_map 1.0\n", "\ncpu0: x86_cpu 2.0\n",
+        "\ncpu1: x86_cpu 2.0\n", "\nisa0/uart@3f8: uart16550 1.1\n", "\npci0/00:03.0: virtio_blk 1.1\n",
         "\nvoid0: wormhole 7.3\n"}) {
     EXPECT_THAT(run.out, HasSubstr(heading));
   }
@@ -74,6 +74,7 @@ TEST_F(Show, GivesADeviceItWasNotBuiltWithAsJson) {
 TEST_F(Show, FindsASingleField) {
   EXPECT_EQ(show("cpu0.rip").out, "0x000000000000fff0\n");
   EXPECT_EQ(show("cpu1.rip").out, "0xffffffff81000000\n");
+  EXPECT_EQ(show("cpu1.memory_types.pat").out, "0x0007040600070406\n");
   EXPECT_EQ(show("void0.exits[1].place.angle").out, "-3\n");
   EXPECT_EQ(show("void0.payload.sight").out, "2.5\n");
   EXPECT_EQ(show_json("cpu0.rip"), "0xfff0");

@@ -77,6 +77,8 @@ class VirtioPci final : public PciConfigHandler {
   // For the device's save and restore, while processing is stopped.
 
   [[nodiscard]] std::uint64_t device_features() const { return device_features_; }
+  /// The driver has accepted VIRTIO_F_RING_PACKED.
+  [[nodiscard]] bool has_packed_rings() const;
   [[nodiscard]] schema::PciFunctionT save_pci() const;
   [[nodiscard]] schema::VirtioDeviceT save_virtio() const;
   /// A state that validate() accepted.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/state_buffer.h"
 #include "devices/virtio/virtio_pci.h"
 #include "devices/virtio/virtio_registers.h"
@@ -14,6 +16,10 @@ using namespace virtio;
 schema::PciFunctionT VirtioPci::save_pci() const {
   const std::lock_guard lock(interrupt_mutex_);
   return function_.save();
+}
+
+bool VirtioPci::has_packed_rings() const {
+  return std::any_of(queues_.begin(), queues_.end(), [](const Virtqueue& queue) { return queue.packed(); });
 }
 
 schema::VirtioDeviceT VirtioPci::save_virtio() const {
@@ -43,6 +49,10 @@ schema::VirtioDeviceT VirtioPci::save_virtio() const {
     item->next_available = queue.next_available;
     item->next_used = queue.next_used;
     if (queue.signalled_used) item->signalled_used = *queue.signalled_used;
+    if (queue.wrap) {
+      item->next_available_wrap = queue.wrap->available;
+      item->next_used_wrap = queue.wrap->used;
+    }
     state.queues.push_back(std::move(item));
   }
   return state;
@@ -87,6 +97,8 @@ Result<void> VirtioPci::validate_queues(const schema::VirtioDeviceT& virtio, Res
                                                           virtio.queues.size(), queues_.size()));
   }
   const auto vectors = static_cast<std::uint16_t>(queues_.size() + 1);
+  const bool packed =
+      (virtio.device_status & kFeaturesOk) != 0 && (virtio.driver_features & kRingPacked) != 0;
   const auto vector_ok = [vectors](std::uint16_t vector) { return vector < vectors || vector == kNoVector; };
   if (!vector_ok(virtio.config_msix_vector)) {
     return corrupt_field("virtio.config_msix_vector", fmt::format("vector {} is not in a table of {}",
@@ -106,6 +118,10 @@ Result<void> VirtioPci::validate_queues(const schema::VirtioDeviceT& virtio, Res
       return corrupt_field(field,
                            fmt::format("msix_vector {} is not in a table of {}", item.msix_vector, vectors));
     }
+    if (item.next_available_wrap.has_value() != packed || item.next_used_wrap.has_value() != packed) {
+      return corrupt_field(field, packed ? "a wrap counter is missing, although the driver uses packed rings"
+                                         : "it has wrap counters, although the driver uses split rings");
+    }
     Virtqueue::State queue;
     queue.size = item.size;
     queue.max_size = item.max_size;
@@ -116,6 +132,7 @@ Result<void> VirtioPci::validate_queues(const schema::VirtioDeviceT& virtio, Res
     queue.next_available = item.next_available;
     queue.next_used = item.next_used;
     if (item.signalled_used.has_value()) queue.signalled_used = *item.signalled_used;
+    if (packed) queue.wrap = {*item.next_available_wrap, *item.next_used_wrap};
     if (auto checked = Virtqueue::validate(queue); !checked)
       return std::move(checked).error().in_field(field);
     restored.queues.push_back(queue);

@@ -46,13 +46,14 @@ std::uint64_t put_front(const std::vector<MutableByteView>& buffers, ByteView by
   return done;
 }
 
-VirtioPci::Identity identity(const DiskImage& image) {
+VirtioPci::Identity identity(const DiskImage& image, bool packed_rings) {
   VirtioPci::Identity result;
   result.virtio_id = kDeviceId;
   result.class_code = kClassCode;
   result.queue_sizes = {virtio_blk::kQueueSize};
-  result.offered_features = kFeatures | (image.read_only() ? kFeatureReadOnly : 0);
-  result.known_features = kFeatures | kFeatureReadOnly;
+  result.offered_features =
+      kFeatures | (image.read_only() ? kFeatureReadOnly : 0) | (packed_rings ? virtio::kRingPacked : 0);
+  result.known_features = kFeatures | kFeatureReadOnly | virtio::kRingPacked;
   return result;
 }
 
@@ -78,7 +79,7 @@ VirtioBlk::VirtioBlk(Options options, DiskImage image, const GuestMemory& memory
       path_(pci_path(options_.address)),
       image_(std::move(image)),
       memory_(memory),
-      transport_(identity(image_), *this, bus, intx, msi),
+      transport_(identity(image_, options_.packed_rings), *this, bus, intx, msi),
       serial_(options_.serial) {
   config_.capacity = image_.size() / DiskImage::kSectorSize;
   // A chain of one request has two more buffers than segments: the header and the status.

@@ -30,6 +30,8 @@ class VirtioBlk final : public Device, private VirtioModel {
     std::string slot;    // name of its slot in the manifest: "disk0"
     std::string hint;    // where the image is on this host, for people; may be empty
     std::string serial;  // at most 20 characters
+    /// Offers VIRTIO_F_RING_PACKED. A restored device offers what the guest was offered, whatever this says.
+    bool packed_rings = false;
   };
   /// How a slot is given another image; part of error sentences.
   static constexpr const char* kSlotOption = "--slot";

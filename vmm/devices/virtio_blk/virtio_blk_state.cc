@@ -16,8 +16,9 @@ DeviceEntry VirtioBlk::describe() const {
   DeviceEntry entry;
   entry.path = path_;
   entry.type = "virtio_blk";
-  entry.version = {1, 0};
+  entry.version = {1, 1};
   entry.readable_since = {1, 0};
+  if (transport_.has_packed_rings()) entry.features.emplace_back("packed-ring");
   Slot slot;
   slot.name = options_.slot;
   slot.kind = SlotKind::kBlockBackend;

@@ -74,6 +74,7 @@ TEST_F(SamplesTest, AreTakenOverByTheDevicesOnPci) {
   const GuestMemory memory = test_memory();
   const Disk disk(memory, image.path());
   expect_round_trip<schema::VirtioBlk>(*disk.device, "msix-disk.bin", "VBLK");
+  expect_round_trip<schema::VirtioBlk>(*disk.device, "packed-rings.bin", "VBLK");
 }
 
 }  // namespace

@@ -52,10 +52,11 @@ inline constexpr std::size_t kSectors = 64;
 /// The machine around one disk.
 struct Disk {
   explicit Disk(const GuestMemory& memory, const std::string& path, bool read_only = false,
-                const std::string& serial = "vmsnap-0001") {
+                const std::string& serial = "vmsnap-0001", bool packed_rings = false) {
     auto image = DiskImage::open(path, read_only);
     EXPECT_TRUE(image) << image.error().to_string();
-    auto made = VirtioBlk::create({{3, 0}, "disk0", path, serial}, std::move(*image), memory, bus, irq, msi);
+    auto made = VirtioBlk::create({{3, 0}, "disk0", path, serial, packed_rings}, std::move(*image), memory,
+                                  bus, irq, msi);
     EXPECT_TRUE(made) << made.error().to_string();
     device = std::move(*made);
     driver = std::make_unique<VirtioDriver>(device->pci(), bus);

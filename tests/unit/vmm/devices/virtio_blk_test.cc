@@ -361,7 +361,7 @@ TEST_F(VirtioBlkTest, RefusesASerialThatDoesNotFit) {
   IoBus bus;
   FakeIrqLine irq;
   FakeMsiSink msi;
-  const auto made = VirtioBlk::create({{3, 0}, "disk0", "", "123456789012345678901"},
+  const auto made = VirtioBlk::create({{3, 0}, "disk0", "", "123456789012345678901", false},
                                       *DiskImage::open(image.path(), false), memory, bus, irq, msi);
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().kind(), ErrorKind::kUsage);

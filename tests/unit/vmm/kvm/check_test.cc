@@ -91,10 +91,82 @@ TEST(X86CpuState, RefusesEachImpossibleValueAndNamesTheField) {
       {"xsave_area", [](X86CpuT& c) { c.xsave_area[kXsaveMxcsr + 3] = 1; }},
       {"xsave_area", [](X86CpuT& c) { c.xsave_area[kXsaveXcompBv + 7] = 0x80; }},
       {"xsave_area", [](X86CpuT& c) { c.xsave_area[kXsaveReserved] = 1; }},
-      {"msrs", [](X86CpuT& c) { std::swap(c.msrs[0], c.msrs[1]); }},
-      {"msrs", [](X86CpuT& c) { c.msrs.insert(c.msrs.begin(), c.msrs.front()); }},
-      {"msrs", [](X86CpuT& c) { c.msrs.insert(c.msrs.begin(), schema::Msr(0x10, 0, 1)); }},
-      {"msrs", [](X86CpuT& c) { c.msrs.front() = schema::Msr(0x12, 1, 1); }},
+      {"other_msrs",
+       [](X86CpuT& c) {
+         c.other_msrs = {{0x35, 0, 1}, {0x33, 0, 1}};
+       }},
+      {"other_msrs",
+       [](X86CpuT& c) {
+         c.other_msrs = {{0x33, 0, 1}, {0x33, 0, 1}};
+       }},
+      {"other_msrs",
+       [](X86CpuT& c) {
+         c.other_msrs = {{0x33, 1, 1}};
+       }},
+      {"other_msrs",
+       [](X86CpuT& c) {
+         c.other_msrs = {{0x10, 0, 1}};
+       }},
+      {"other_msrs",
+       [](X86CpuT& c) {
+         c.other_msrs = {{0xc0000082, 0, 1}};
+       }},
+      {"other_msrs",
+       [](X86CpuT& c) {
+         c.other_msrs = {{0x21f, 0, 1}};
+       }},
+      {"other_msrs",
+       [](X86CpuT& c) {
+         c.other_msrs = {{0x47f, 0, 1}};
+       }},
+      {"other_msrs",
+       [](X86CpuT& c) {
+         c.other_msrs = {{0x29f, 0, 1}};
+       }},
+      {"syscall.lstar", [](X86CpuT& c) { c.syscall->lstar = 0x0100'0000'0000'0000; }},
+      {"syscall.cstar", [](X86CpuT& c) { c.syscall->cstar = 0xfe00'0000'0000'0000; }},
+      {"syscall.kernel_gs_base", [](X86CpuT& c) { c.syscall->kernel_gs_base = std::uint64_t{1} << 63; }},
+      {"sysenter.esp", [](X86CpuT& c) { c.sysenter->esp = 0x0100'0000'0000'0000; }},
+      {"sysenter.eip", [](X86CpuT& c) { c.sysenter->eip = 0x0100'0000'0000'0000; }},
+      {"memory_types.pat", [](X86CpuT& c) { c.memory_types->pat = 0x0200'0000'0000'0000; }},
+      {"memory_types.pat", [](X86CpuT& c) { c.memory_types->pat = 0x08; }},
+      {"memory_types.mtrr_def_type", [](X86CpuT& c) { c.memory_types->mtrr_def_type = 0xc07; }},
+      {"memory_types.mtrr_def_type", [](X86CpuT& c) { c.memory_types->mtrr_def_type = 0x1c06; }},
+      {"memory_types.mtrr_fix64k_00000", [](X86CpuT& c) { c.memory_types->mtrr_fix64k_00000 = 7; }},
+      {"memory_types.mtrr_fix4k_f8000",
+       [](X86CpuT& c) { c.memory_types->mtrr_fix4k_f8000 = std::uint64_t{2} << 56; }},
+      {"memory_types.variable_mtrrs[0].base",
+       [](X86CpuT& c) {
+         test::put(c, {{0x200, 0, 0xc000'0003}});
+       }},
+      {"memory_types.variable_mtrrs[1].base",
+       [](X86CpuT& c) {
+         test::put(c, {{0x200, 0, 0}, {0x202, 0, 0x106}});
+       }},
+      {"memory_types.variable_mtrrs[0].mask",
+       [](X86CpuT& c) {
+         test::put(c, {{0x201, 0, 0x400}});
+       }},
+      {"memory_types.variable_mtrrs[1].number",
+       [](X86CpuT& c) {
+         test::put(c, {{0x200, 0, 0}, {0x202, 0, 0}});
+         c.memory_types->variable_mtrrs[1]->number = 0;
+       }},
+      {"memory_types.variable_mtrrs[0].number",
+       [](X86CpuT& c) {
+         test::put(c, {{0x200, 0, 0}});
+         c.memory_types->variable_mtrrs[0]->number = 16;
+       }},
+      {"machine_check.banks[1].number",
+       [](X86CpuT& c) {
+         test::put(c, {{0x404, 0, 0}, {0x408, 0, 0}});
+         std::swap(c.machine_check->banks[0], c.machine_check->banks[1]);
+       }},
+      {"machine_check.banks[0].number",
+       [](X86CpuT& c) {
+         test::put(c, {{0x404, 0, 0}});
+         c.machine_check->banks[0]->number = 32;
+       }},
       {"events.exception.vector", [](X86CpuT& c) { c.events->exception->vector = 32; }},
       {"events.exception.vector", [](X86CpuT& c) { c.events->exception->vector = 2; }},
       {"events.exception.payload", [](X86CpuT& c) { c.events->exception->injected = true; }},
@@ -108,9 +180,8 @@ TEST(X86CpuState, RefusesEachImpossibleValueAndNamesTheField) {
 
 TEST(X86CpuState, HasALimitOnMsrs) {
   X86CpuT cpu = sample_cpu();
-  cpu.msrs.clear();
-  for (std::uint32_t i = 0; i < 5000; ++i) cpu.msrs.emplace_back(0x10000 + i, 0u, 0u);
-  expect_refused(unpack_x86_cpu(*pack_x86_cpu(cpu)), "msrs", ErrorKind::kLimitExceeded);
+  for (std::uint32_t i = 0; i < 5000; ++i) cpu.other_msrs.emplace_back(0x10000 + i, 0u, 0u);
+  expect_refused(unpack_x86_cpu(*pack_x86_cpu(cpu)), "other_msrs", ErrorKind::kLimitExceeded);
 }
 
 TEST(LapicState, RefusesEachImpossibleValueAndNamesTheField) {
@@ -185,7 +256,8 @@ TEST(I8254State, RefusesEachImpossibleValueAndNamesTheField) {
        [](schema::I8254T& s) { s.counters[2]->access = static_cast<schema::I8254Access>(4); }},
       {"counters[1].access", [](schema::I8254T& s) { s.counters[1]->mode = 2; }},
       {"counters[1].write_high_next", [](schema::I8254T& s) { s.counters[1]->write_high_next = true; }},
-      {"counters[1].elapsed", [](schema::I8254T& s) { s.counters[1]->elapsed = ~std::uint64_t{0}; }},
+      {"counters[1].elapsed_pulses",
+       [](schema::I8254T& s) { s.counters[1]->elapsed_pulses = ~std::uint64_t{0}; }},
   };
   for (const Case& refused : cases) {
     schema::I8254T state = sample_i8254();

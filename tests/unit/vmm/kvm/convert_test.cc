@@ -185,12 +185,86 @@ TEST(I8254Conversion, GivesBackEveryCounterWithLoadTimesAsTheyStandToNow) {
   constexpr std::int64_t kNow = 77'000'000;  // a host that was started a moment ago
   auto again = unpack_i8254(*pack_i8254(i8254_from_kvm(test::sample_pit(kThen), kThen)));
   ASSERT_TRUE(again) << again.error().to_string();
-  EXPECT_EQ(again->counters[2]->elapsed, 123'456'789u);
-  EXPECT_FALSE(again->counters[0]->elapsed.has_value());
-  EXPECT_TRUE(same_bytes(i8254_to_kvm(*again, kNow), test::sample_pit(kNow)));
+  EXPECT_EQ(again->counters[2]->elapsed_pulses, 147'306u);
+  EXPECT_FALSE(again->counters[0]->elapsed_pulses.has_value());
+  kvm_pit_state2 expected = test::sample_pit(kNow);
+  // Whole pulses: 5,965,910, and 147,306 without the part of one that had begun.
+  expected.channels[2].count_load_time = kNow - 123'456'439;
+  EXPECT_TRUE(same_bytes(i8254_to_kvm(*again, kNow), expected));
   // Once more, from that host: counters that were loaded before it was started.
-  auto later = i8254_from_kvm(i8254_to_kvm(*again, kNow), kNow + 10);
-  EXPECT_EQ(later.counters[2]->elapsed, 123'456'799u);
+  auto later = i8254_from_kvm(i8254_to_kvm(*again, kNow), kNow + 1'000'000);
+  EXPECT_EQ(later.counters[2]->elapsed_pulses, 147'306u + 1193);
+}
+
+TEST(I8254Conversion, GivesTheSamePulsesAgainHoweverOftenItIsSavedAndRestored) {
+  constexpr std::int64_t kNow = 3'000'000'000'000'000;
+  for (std::uint64_t pulses :
+       {0ull, 1ull, 2ull, 65535ull, 65536ull, 1'193'181ull, 1'193'182ull, 3'579'545'999ull}) {
+    schema::I8254T state = i8254_from_kvm(test::sample_pit(kNow), kNow);
+    state.counters[2]->elapsed_pulses = pulses;
+    for (int i = 0; i < 3; ++i) {
+      state = i8254_from_kvm(i8254_to_kvm(state, kNow), kNow);
+      EXPECT_EQ(state.counters[2]->elapsed_pulses, pulses);
+    }
+  }
+}
+
+TEST(I8254Conversion, SavesTheLevelOfOutAsKvmShowsItToTheGuest) {
+  struct Case {
+    std::uint8_t mode;
+    std::uint64_t pulses;
+    bool output;
+  };
+  constexpr std::uint32_t kCount = 1001;
+  const Case cases[] = {
+      {0, 1000, false}, {0, 1001, true},  {1, 1000, true},  {1, 1001, false}, {2, 0, false},
+      {2, 1001, true},  {2, 1002, false}, {3, 500, true},   {3, 501, false},  {3, 1001, true},
+      {4, 1000, false}, {4, 1001, true},  {4, 1002, false}, {5, 1001, true},  {5, 1002, false},
+  };
+  constexpr std::int64_t kNow = 1'000'000'000'000;
+  for (const Case& each : cases) {
+    schema::I8254T state = i8254_from_kvm(test::sample_pit(kNow), kNow);
+    state.counters[2]->count = kCount;
+    state.counters[2]->mode = each.mode;
+    state.counters[2]->elapsed_pulses = each.pulses;
+    state = i8254_from_kvm(i8254_to_kvm(state, kNow), kNow);
+    EXPECT_EQ(state.counters[2]->output, each.output) << int{each.mode} << " " << each.pulses;
+  }
+}
+
+TEST(I8254Conversion, KeepsTheLevelOfOutOfACounterWhoseLoadTimeNobodyKnows) {
+  constexpr std::int64_t kNow = 1'000'000'000'000;
+  for (std::uint8_t mode = 0; mode <= 5; ++mode) {
+    for (const bool output : {false, true}) {
+      schema::I8254T state = i8254_from_kvm(test::sample_pit(kNow), kNow);
+      state.counters[2]->mode = mode;
+      state.counters[2]->elapsed_pulses = flatbuffers::nullopt;
+      state.counters[2]->output = output;
+      state = i8254_from_kvm(i8254_to_kvm(state, kNow), kNow);
+      EXPECT_EQ(state.counters[2]->output, output) << int{mode};
+    }
+  }
+}
+
+TEST(I8254Conversion, BeginsAPeriodAnewWhereNothingIsKnownOfIt) {
+  constexpr std::int64_t kNow = 1'000'000'000'000;
+  schema::I8254T state = i8254_from_kvm(test::sample_pit(kNow), kNow);
+  for (auto& counter : state.counters) {
+    counter->elapsed_pulses = flatbuffers::nullopt;
+    counter->output = flatbuffers::nullopt;
+  }
+  const kvm_pit_state2 pit = i8254_to_kvm(state, kNow);
+  EXPECT_EQ(pit.channels[1].count_load_time, kNow);
+  EXPECT_EQ(pit.channels[2].count_load_time, kNow);
+}
+
+TEST(I8254Conversion, NeverClaimsToKnowHowLongCounter0HasRun) {
+  constexpr std::int64_t kNow = 1'000'000'000'000;
+  schema::I8254T state = i8254_from_kvm(test::sample_pit(kNow), kNow);
+  state.counters[0]->elapsed_pulses = 1000;
+  state = i8254_from_kvm(i8254_to_kvm(state, kNow), kNow + 5);
+  EXPECT_FALSE(state.counters[0]->elapsed_pulses.has_value());
+  EXPECT_FALSE(state.counters[0]->output.has_value());
 }
 
 TEST(I8254Conversion, TellsALatchedHighByteFromAnUnlatchedOne) {
@@ -230,54 +304,62 @@ TEST_P(RefusedState, IsRefusedBeforeAnythingIsSet) {
 
 INSTANTIATE_TEST_SUITE_P(
     ByHostAndProfile, RefusedState,
-    ::testing::Values(Refusal{"Xcr0BeyondTheProfile", ErrorKind::kUnsupported, "xcr0",
-                              [](VcpuState& s, HostFacts&) { s.cpu.xcr0 = 0x60207; }},
-                      Refusal{"Xcr0WithoutXsave", ErrorKind::kCorrupt, "xcr0",
-                              [](VcpuState&, HostFacts& f) { f.guest_xcr0 = 0; }},
-                      Refusal{"XsaveWithoutXcr0", ErrorKind::kCorrupt, "xcr0",
-                              [](VcpuState& s, HostFacts&) { s.cpu.xcr0 = flatbuffers::nullopt; }},
-                      Refusal{"Xcr0WithoutXcrs", ErrorKind::kUnsupported, "xcr0",
-                              [](VcpuState&, HostFacts& f) { f.has_xcrs = false; }},
-                      Refusal{"XsaveComponentBeyondTheProfile", ErrorKind::kUnsupported, "xsave_area",
-                              [](VcpuState& s, HostFacts&) { s.cpu.xsave_area[kXsaveHeader + 2] = 0x02; }},
-                      Refusal{"XsaveAreaLargerThanTheHosts", ErrorKind::kUnsupported, "xsave_area",
-                              [](VcpuState& s, HostFacts&) { s.cpu.xsave_area.resize(8192, 1); }},
-                      Refusal{"NestedIntelGuest", ErrorKind::kUnsupported, "cr4",
-                              [](VcpuState& s, HostFacts&) { s.cpu.cr4 |= 1 << 13; }},
-                      Refusal{"NestedAmdGuest", ErrorKind::kUnsupported, "efer",
-                              [](VcpuState& s, HostFacts&) { s.cpu.efer |= 1 << 12; }},
-                      Refusal{"MsrThatTheHostLacks", ErrorKind::kUnsupported, "msrs",
-                              [](VcpuState& s, HostFacts&) { s.cpu.msrs.emplace_back(0xc0011029u, 0u, 1u); }},
-                      Refusal{"TripleFaultThatTheHostCannotTake", ErrorKind::kUnsupported,
-                              "events.triple_fault_pending",
-                              [](VcpuState& s, HostFacts& f) {
-                                s.cpu.events->triple_fault_pending = true;
-                                f.has_triple_fault_event = false;
-                              }},
-                      Refusal{"SystemManagementModeThatTheHostLacks", ErrorKind::kUnsupported,
-                              "events.in_smm",
-                              [](VcpuState& s, HostFacts& f) {
-                                s.cpu.events->in_smm = true;
-                                f.has_smm = false;
-                              }},
-                      Refusal{"DeadlineModeThatTheHostLacks", ErrorKind::kUnsupported, "lvt_timer",
-                              [](VcpuState&, HostFacts& f) { f.has_tsc_deadline = false; }},
-                      Refusal{"MovedApic", ErrorKind::kUnsupported, "apic_base",
-                              [](VcpuState& s, HostFacts&) { s.lapic.apic_base = 0xfed00800; }},
-                      Refusal{"ForeignX2apicId", ErrorKind::kUnsupported, "apic_id",
-                              [](VcpuState& s, HostFacts&) {
-                                s.lapic.apic_base |= kApicBaseX2;
-                                s.lapic.apic_id = 7;
-                              }},
-                      Refusal{"ForeignTimerFrequency", ErrorKind::kUnsupported, "timer_frequency",
-                              [](VcpuState& s, HostFacts&) { s.lapic.timer_frequency = 134'217'728; }}),
+    ::testing::Values(
+        Refusal{"Xcr0BeyondTheProfile", ErrorKind::kUnsupported, "xcr0",
+                [](VcpuState& s, HostFacts&) { s.cpu.xcr0 = 0x60207; }},
+        Refusal{"Xcr0WithoutXsave", ErrorKind::kCorrupt, "xcr0",
+                [](VcpuState&, HostFacts& f) { f.guest_xcr0 = 0; }},
+        Refusal{"XsaveWithoutXcr0", ErrorKind::kCorrupt, "xcr0",
+                [](VcpuState& s, HostFacts&) { s.cpu.xcr0 = flatbuffers::nullopt; }},
+        Refusal{"Xcr0WithoutXcrs", ErrorKind::kUnsupported, "xcr0",
+                [](VcpuState&, HostFacts& f) { f.has_xcrs = false; }},
+        Refusal{"XsaveComponentBeyondTheProfile", ErrorKind::kUnsupported, "xsave_area",
+                [](VcpuState& s, HostFacts&) { s.cpu.xsave_area[kXsaveHeader + 2] = 0x02; }},
+        Refusal{"XsaveAreaLargerThanTheHosts", ErrorKind::kUnsupported, "xsave_area",
+                [](VcpuState& s, HostFacts&) { s.cpu.xsave_area.resize(8192, 1); }},
+        Refusal{"NestedIntelGuest", ErrorKind::kUnsupported, "cr4",
+                [](VcpuState& s, HostFacts&) { s.cpu.cr4 |= 1 << 13; }},
+        Refusal{"NestedAmdGuest", ErrorKind::kUnsupported, "efer",
+                [](VcpuState& s, HostFacts&) { s.cpu.efer |= 1 << 12; }},
+        Refusal{"MsrThatTheHostLacks", ErrorKind::kUnsupported, "other_msrs",
+                [](VcpuState& s, HostFacts&) { s.cpu.other_msrs.emplace_back(0xc0011029u, 0u, 1u); }},
+        Refusal{"NamedMsrThatTheHostLacks", ErrorKind::kUnsupported, "speculation.virt_spec_ctrl",
+                [](VcpuState& s, HostFacts&) {
+                  s.cpu.speculation = std::make_unique<schema::SpeculationControlsT>();
+                  s.cpu.speculation->virt_spec_ctrl = 4;
+                }},
+        Refusal{"MachineCheckBankThatTheHostLacks", ErrorKind::kUnsupported, "machine_check.banks",
+                [](VcpuState& s, HostFacts&) {
+                  test::put(s.cpu, {{0x40c, 0, 1}});
+                }},
+        Refusal{"TripleFaultThatTheHostCannotTake", ErrorKind::kUnsupported, "events.triple_fault_pending",
+                [](VcpuState& s, HostFacts& f) {
+                  s.cpu.events->triple_fault_pending = true;
+                  f.has_triple_fault_event = false;
+                }},
+        Refusal{"SystemManagementModeThatTheHostLacks", ErrorKind::kUnsupported, "events.in_smm",
+                [](VcpuState& s, HostFacts& f) {
+                  s.cpu.events->in_smm = true;
+                  f.has_smm = false;
+                }},
+        Refusal{"DeadlineModeThatTheHostLacks", ErrorKind::kUnsupported, "lvt_timer",
+                [](VcpuState&, HostFacts& f) { f.has_tsc_deadline = false; }},
+        Refusal{"MovedApic", ErrorKind::kUnsupported, "apic_base",
+                [](VcpuState& s, HostFacts&) { s.lapic.apic_base = 0xfed00800; }},
+        Refusal{"ForeignX2apicId", ErrorKind::kUnsupported, "apic_id",
+                [](VcpuState& s, HostFacts&) {
+                  s.lapic.apic_base |= kApicBaseX2;
+                  s.lapic.apic_id = 7;
+                }},
+        Refusal{"ForeignTimerFrequency", ErrorKind::kUnsupported, "timer_frequency",
+                [](VcpuState& s, HostFacts&) { s.lapic.timer_frequency = 134'217'728; }}),
     [](const auto& refusal) { return refusal.param.what; });
 
 TEST(PrepareVcpu, LeavesOutAZeroMsrThatTheHostLacks) {
   const HostFacts facts = sample_facts();
   auto state = to_state(sample_parts(), 1, facts);
   ASSERT_TRUE(state);
-  state->cpu.msrs.emplace_back(0xc0011029u, 0u, 0u);
+  test::put(state->cpu, {{0x40c, 0, 0}, {0xc001011f, 0, 0}, {0xc0011029, 0, 0}});
   auto prepared = prepare_vcpu(*state, facts);
   ASSERT_TRUE(prepared) << prepared.error().to_string();
   EXPECT_EQ(prepared->parts().msrs, sample_parts().msrs);

@@ -9,6 +9,7 @@
 #include "core/guest_memory.h"
 #include "kvm/cpu_profile.h"
 #include "kvm/machine_state.h"
+#include "kvm/msr_fields.h"
 #include "kvm/state_codec.h"
 #include "kvm/vm.h"
 #include "real_mode.h"
@@ -102,7 +103,10 @@ void forget_time(KvmState& state) {
     vcpu.cpu.tsc = 0;
     vcpu.lapic.timer_current_count = 0;
   }
-  for (auto& counter : state.i8254.counters) counter->elapsed = flatbuffers::nullopt;
+  for (auto& counter : state.i8254.counters) {
+    counter->elapsed_pulses = flatbuffers::nullopt;
+    counter->output = flatbuffers::nullopt;
+  }
   state.clock = {};
 }
 
@@ -219,15 +223,14 @@ TEST_F(NativeKvm, KeepsAnMtrrThatTheGuestChanged) {
   auto first = make_machine(1);
   auto state = save_kvm_state(*first->vm);
   ASSERT_TRUE(state);
-  for (schema::Msr& msr : state->vcpus[0].cpu.msrs) {
-    if (msr.index() == 0x2ff) msr = schema::Msr(0x2ff, 0, 0xc06);
-  }
+  ASSERT_NE(state->vcpus[0].cpu.memory_types, nullptr);
+  state->vcpus[0].cpu.memory_types->mtrr_def_type = 0xc06;
   auto prepared = prepare_restore(*state, first->vm->facts());
   ASSERT_TRUE(prepared) << prepared.error().to_string();
   ASSERT_TRUE(apply_restore(*first->vm, *prepared, TimePolicy::kFreeze));
   auto again = save_kvm_state(*first->vm);
   ASSERT_TRUE(again);
-  EXPECT_EQ(again->vcpus[0].cpu.msrs, state->vcpus[0].cpu.msrs);
+  EXPECT_EQ(all_msrs(again->vcpus[0].cpu), all_msrs(state->vcpus[0].cpu));
 }
 
 TEST_F(NativeKvm, SetsAllTscsToOneTimeThatGoesOnFromTheSavedOne) {

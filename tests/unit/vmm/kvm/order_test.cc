@@ -192,7 +192,7 @@ TEST(Restore, FailsOnEachCallThatFailsAndNamesIt) {
 TEST(Restore, ChecksEveryVirtualCpuBeforeItSetsAnything) {
   Machine machine = make_machine(2);
   KvmState state = saved_state(machine);
-  state.vcpus[1].cpu.msrs.emplace_back(0xc0011029u, 0u, 1u);
+  state.vcpus[1].cpu.other_msrs.emplace_back(0xc0011029u, 0u, 1u);
   machine.fake->trace.clear();
   auto restored = restore(machine, state);
   ASSERT_FALSE(restored);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kvm/lapic_bits.h"
+#include "kvm/msr_fields.h"
 #include "kvm/xsave_layout.h"
 
 namespace vmsnap::vmm::test {
@@ -45,12 +46,17 @@ HostFacts sample_facts() {
   facts.guest_tsc_khz = 2'000'000;
   facts.guest_xcr0 = 0x2e7;
   facts.vcpu_count = 2;
-  facts.msrs = {0x12, 0x3b, 0x174, 0x277, 0x2ff, 0x4b564d01, 0xc0000081, 0xc0000082, 0xc0000102, 0xc0000103};
+  facts.msrs = {0x12,  0x3b,  0x174, 0x175,      0x176,      0x200,      0x201,      0x26f,      0x277,
+                0x280, 0x2ff, 0x401, 0x4b564d01, 0xc0000081, 0xc0000082, 0xc0000102, 0xc0000103, 0xc0010058};
   return facts;
 }
 
 void put_lapic(kvm_lapic_state& page, std::size_t offset, std::uint32_t value) {
   std::memcpy(page.regs + offset, &value, sizeof value);
+}
+
+void put(schema::X86CpuT& cpu, const std::vector<schema::Msr>& msrs) {
+  put_msrs(cpu, msrs);
 }
 
 VcpuParts sample_parts() {
@@ -145,14 +151,23 @@ VcpuParts sample_parts() {
                        KVM_VCPUEVENT_VALID_SMM | KVM_VCPUEVENT_VALID_PAYLOAD |
                        KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
   parts.msrs = {{0x12, 0, 0x3ec01001},
+                {0x3b, 0, 0xffffffffffff8000},
                 {0x174, 0, 0x10},
+                {0x175, 0, 0xfffffe0000002200},
+                {0x176, 0, 0xffffffff81e01690},
+                {0x200, 0, 0xc0000000},
+                {0x201, 0, 0x3fffc0000800},
+                {0x26f, 0, 0x0505050505050505},
                 {0x277, 0, 0x0407050600070106},
+                {0x280, 0, 0},
                 {0x2ff, 0, 0xc00},
+                {0x401, 0, 0xb200000000000005},
                 {0x4b564d01, 0, 0x3ec01001},
                 {0xc0000081, 0, 0x23001000000000},
                 {0xc0000082, 0, 0xffffffff81e00080},
                 {0xc0000102, 0, 0},
-                {0xc0000103, 0, 1}};
+                {0xc0000103, 0, 1},
+                {0xc0010058, 0, 0xf0000000}};
   parts.tsc = 123'456'789'012;
   parts.tsc_deadline = 123'460'000'000;
   return parts;

@@ -22,4 +22,7 @@ kvm_pit_state2 sample_pit(std::int64_t now);
 /// All eight registers of a component at 0x10 * i, so that a mixed-up offset shows.
 void put_lapic(kvm_lapic_state& page, std::size_t offset, std::uint32_t value);
 
+/// put_msrs() of a list.
+void put(schema::X86CpuT& cpu, const std::vector<schema::Msr>& msrs);
+
 }  // namespace vmsnap::vmm::test

@@ -62,7 +62,7 @@ class PlatformTest : public ::testing::Test {
 };
 
 TEST_F(PlatformTest, BuildsEveryStandardDeviceAtThePathThatItsManifestEntrySays) {
-  const std::vector<DeviceSpec> specs = standard_devices({disk()});
+  const std::vector<DeviceSpec> specs = standard_devices({disk()}, true);
   for (const DeviceSpec& spec : specs) {
     const auto added = platform_->add(spec);
     ASSERT_TRUE(added) << added.error().to_string();
