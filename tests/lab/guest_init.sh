@@ -8,6 +8,9 @@ mount -t devtmpfs dev /dev
 while read -r module; do
     insmod "$module"
 done </modules/drivers
+for features in /sys/bus/virtio/devices/*/features; do
+    [ -e "$features" ] && read -r bits <"$features" && echo "virtio-features $bits"
+done
 case " $(cat /proc/cmdline) " in
 *" vmsnap.workload=shell "*) exec setsid -c sh ;;
 esac

@@ -19,6 +19,8 @@ import traceback
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
+from crossing import scenarios as crossings  # noqa: E402
+from tiny import goes_on_from_every_golden_file  # noqa: E402
 from vm import GuestFailure, Machine, require  # noqa: E402
 
 NS = 1_000_000_000
@@ -205,6 +207,38 @@ def finish_after_restore(machine):
         vm.wait_for('disk-ok records=30')
         require(vm.wait_for_exit() == 0, f'the guest did not power off well:\n{vm.tail()}')
         require_calm(vm)
+
+
+def go_round_packed_rings(machine):
+    """The guest's driver uses packed rings, is saved and restored in the middle of them, and reads its disk back."""
+    disk = machine.disk()
+    rounds = 4
+    snapshots = [machine.path(f'round-{number}.vmsnap') for number in range(rounds)]
+    places = set()
+    line = ''
+    for number, snapshot in enumerate(snapshots):
+        with (machine.restore(snapshots[number - 1], line_so_far=line) if number else
+              machine.run('vmsnap.workload=count vmsnap.count_max=110', disk=disk)) as vm:
+            if number == 0:
+                bits = vm.wait_for('virtio-features ([01]+)').group(1)
+                require(bits[34] == '1', f'the driver did not accept VIRTIO_F_RING_PACKED: {bits}')
+            vm.wait_for_counts(24)
+            vm.ctl('suspend', snapshot)
+            require(vm.wait_for_exit() == 0, f'suspend {number} failed:\n{vm.tail()}')
+            require_calm(vm)
+            line = vm.line_so_far()
+        check_whole(machine, snapshot)
+        require('packed-ring' in machine.tool('info', snapshot), 'the manifest does not name the feature packed-ring')
+        queue = 'pci0/00:03.0.virtio.queues[0].'
+        places.add(tuple(machine.tool('show', snapshot, queue + field).strip()
+                         for field in ('next_used', 'next_used_wrap')))
+    require(len(places) == rounds, f'the device was always at the same place of the ring: {places}')
+    require({wrap for _, wrap in places} == {'true', 'false'}, f'the ring of 256 never went round: {places}')
+    with machine.restore(snapshots[-1], line_so_far=line) as vm:
+        vm.wait_for('disk-ok records=110')
+        require(vm.wait_for_exit() == 0, f'the guest did not power off well:\n{vm.tail()}')
+        require_calm(vm)
+    require_records(disk, at_least=110)
 
 
 def refuses_what_is_not_whole(machine):
@@ -581,6 +615,7 @@ SCENARIOS = {
     'lives through ten rounds on one CPU': lambda m: ten_rounds(m, cpus=1),
     'lives through ten rounds on two CPUs': lambda m: ten_rounds(m, cpus=2),
     'reads its disk back after a restore and powers off': finish_after_restore,
+    'reads its disk back through packed rings after four restores': go_round_packed_rings,
     'restored lazily while it hashes its memory': lambda m: restore_lazily(m, cpus=1),
     'restored lazily while it hashes its memory on two CPUs': lambda m: restore_lazily(m, cpus=2),
     'saves while it is restored lazily': save_while_restoring_lazily,
@@ -591,6 +626,7 @@ SCENARIOS = {
     'waits until the other snapvmm has all of it': hand_over_while_the_source_waits,
     'waits until the file with all of it is checked': hand_over_a_disk_through_a_file,
     'goes on after it was recovered from a damaged file': restore_what_was_recovered,
+    'goes on from every golden file': goes_on_from_every_golden_file,
     'refuses what is not whole': refuses_what_is_not_whole,
     'keeps the old file or the new one when killed during saves': survives_kills_during_saves,
 }
@@ -604,21 +640,25 @@ def main():
     parser.add_argument('--initrd')
     parser.add_argument('--cpu-profile', default='host')
     parser.add_argument('--log', default='/dev/null', help='file for everything the guests print')
+    parser.add_argument('--release', action='append', default=[], metavar='LEVEL=DIRECTORY',
+                        help='programs of an earlier release; may be given more than once')
     parser.add_argument('--list', action='store_true')
     parser.add_argument('names', nargs='*')
     arguments = parser.parse_args()
+    releases = {int(level): programs for level, programs in (text.split('=', 1) for text in arguments.release)}
+    known = {**SCENARIOS, **crossings(releases)}
     if arguments.list:
-        print('\n'.join(SCENARIOS))
+        print('\n'.join(known))
         return 0
     failed = False
-    for name in arguments.names or SCENARIOS:
+    for name in arguments.names or known:
         begun = time.monotonic()
         reason = ''
         with open(arguments.log, 'a', encoding='utf-8') as log, tempfile.TemporaryDirectory() as scratch:
             log.write(f'=== {name}\n')
             try:
-                SCENARIOS[name](Machine(arguments.programs, arguments.kernel, arguments.kernel_elf, arguments.initrd, scratch,
-                                        arguments.cpu_profile, log))
+                known[name](Machine(arguments.programs, arguments.kernel, arguments.kernel_elf, arguments.initrd, scratch,
+                                    arguments.cpu_profile, log, releases))
             except GuestFailure as error:
                 reason = str(error)
             except Exception:  # a fault of the test itself is a failure with its traceback

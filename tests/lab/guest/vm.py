@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Drives one snapvmm process: starts it, reads its console, talks to its control socket."""
 
+import copy
+import itertools
 import json
 import os
 import re
@@ -184,16 +186,36 @@ class Vm:
 class Machine:
     """Where the programs, the kernel and the scratch files are, and how to start a guest with them."""
 
-    def __init__(self, programs, kernel, kernel_elf, initrd, scratch, cpu_profile, log):
-        self.snapvmm = os.path.join(programs, 'vmm', 'snapvmm')
-        self.snaptool = os.path.join(programs, 'snaptool', 'snaptool')
+    def __init__(self, programs, kernel, kernel_elf, initrd, scratch, cpu_profile, log, releases=None):
+        """`releases`: the build directories of earlier releases, by level."""
+        self._use(programs)
+        self._releases = releases or {}
+        self._level = None
         self.kernel = kernel
         self.kernel_elf = kernel_elf
         self.initrd = initrd
         self.scratch = scratch
         self.cpu_profile = cpu_profile
         self.log = log
-        self._started = 0
+        self.started = itertools.count(1)
+
+    def _use(self, programs):
+        self.snapvmm = os.path.join(programs, 'vmm', 'snapvmm')
+        self.snaptool = os.path.join(programs, 'snaptool', 'snaptool')
+
+    @property
+    def level(self):
+        """The release level that these programs are of."""
+        if self._level is None:
+            self._level = json.loads(self.tool('levels', '--json'))['current']
+        return self._level
+
+    def of_level(self, level):
+        """The same machine with the programs of an earlier release."""
+        older = copy.copy(self)
+        older._use(self._releases[level])
+        older._level = level
+        return older
 
     def path(self, name):
         return os.path.join(self.scratch, name)
@@ -205,8 +227,7 @@ class Machine:
         return path
 
     def _control(self):
-        self._started += 1
-        return self.path(f'control-{self._started}')
+        return self.path(f'control-{next(self.started)}')
 
     def run(self, words, cpus=1, memory='256M', disk=None, kernel=None, extra=()):
         """Boots the kernel; `words` go to its command line."""

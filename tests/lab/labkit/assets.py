@@ -33,7 +33,7 @@ class Assets:
     def build_all(self):
         """Builds everything now: a caller within L1 could not, since the cache is read-only there."""
         return [self.kernel_image, self.kernel_elf, self.l1_initrd, self.guest_initrd, self.guest_workload,
-                self.kvm_probe]
+                self.kvm_probe, self.tiny_guest]
 
     @property
     def kernel_image(self):
@@ -69,6 +69,18 @@ class Assets:
         source = os.path.join(LAB_DIRECTORY, "workload_selftest.c")
         return self._program("workload_selftest", [source], _sources(os.path.join(LAB_DIRECTORY, "workload")))
 
+    @property
+    def tiny_guest(self):
+        """An ELF kernel for PVH of a few kilobytes, which checks every device of the machine (tiny_guest/)."""
+        folder = os.path.join(LAB_DIRECTORY, "tiny_guest")
+        script = os.path.join(folder, "tiny_guest.lds")
+        # No SSE and no C library: it runs on the bare machine. The emulated processor has no endbr either.
+        flags = ["-m32", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-pic", "-no-pie",
+                 "-static", "-nostdlib", "-mgeneral-regs-only", "-fno-stack-protector", "-fcf-protection=none",
+                 "-fno-tree-loop-distribute-patterns", "-fno-asynchronous-unwind-tables", "-Wl,--build-id=none",
+                 "-Wl,-z,noexecstack", "-Wl,--no-warn-rwx-segments", f"-Wl,-T,{script}"]
+        return self._compiled("tiny_guest", flags, _sources(folder), [script])
+
     def _initramfs(self, name, script, modules, applets, programs):
         archive = Archive()
         for folder in ("proc", "sys", "dev", "tmp", "run", "mnt", "bin", "modules"):
@@ -93,13 +105,16 @@ class Assets:
 
     def _program(self, name, sources, included=()):
         flags = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-static", "-pthread"]
-        key = key_of(" ".join(flags), *map(_read, [*sources, *included]))
+        return self._compiled(name, flags, sources, included)
+
+    def _compiled(self, name, flags, sources, included):
+        key = key_of(" ".join(os.path.basename(flag) for flag in flags), *map(_read, [*sources, *included]))
         target = os.path.join(self.cache, "lab", f"{name}-{key}")
         if os.path.exists(target):
             return target
         with scratch_directory(os.path.join(self.cache, "lab")) as scratch:
             binary = os.path.join(scratch, name)
-            inputs = [source for source in sources if source.endswith(".c")]
+            inputs = [source for source in sources if source.endswith((".c", ".S"))]
             try:
                 done = subprocess.run(["gcc", *flags, "-o", binary, *inputs], capture_output=True, text=True)
             except OSError as error:
@@ -112,7 +127,7 @@ class Assets:
 
 
 def _sources(folder):
-    return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith((".c", ".h"))]
+    return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith((".c", ".h", ".S"))]
 
 
 def _busybox():
