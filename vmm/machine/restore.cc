@@ -47,8 +47,7 @@ Result<void> check_entry(const DeviceEntry& entry, const std::vector<ChunkType>&
   if (entry.version.major != type->version.major) {
     return Error(ErrorKind::kUnsupported,
                  fmt::format("its state has version {} and this build reads {}.x; restore it with a newer "
-                             "snapvmm, or bring the "
-                             "snapshot to the release level of this one with a newer snaptool migrate",
+                             "snapvmm, or bring it to the release level of this one with a newer snaptool",
                              to_string(entry.version), type->version.major));
   }
   if (entry.readable_since > type->version) {
