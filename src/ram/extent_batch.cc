@@ -63,6 +63,13 @@ std::uint64_t ExtentBatch::data_before(std::uint64_t at) const {
   return run_data_[index] + (data ? at - run_begin_[index] : 0);
 }
 
+std::uint64_t ExtentBatch::place_of(std::uint64_t data_offset) const {
+  // Of runs with as much data before them, the last one is the one that has data.
+  const auto next = std::upper_bound(run_data_.begin(), run_data_.end(), data_offset);
+  const auto index = static_cast<std::size_t>(next - run_data_.begin()) - 1;
+  return run_begin_[index] + (data_offset - run_data_[index]);
+}
+
 std::size_t ExtentBatch::run_at(std::uint64_t at) const {
   const auto next = std::upper_bound(run_begin_.begin(), run_begin_.end(), at);
   return static_cast<std::size_t>(next - run_begin_.begin()) - 1;

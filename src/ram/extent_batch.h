@@ -54,6 +54,8 @@ class ExtentBatch {
 
   /// Bytes of data before byte `at` of the segment, which lies in [begin(), end()].
   [[nodiscard]] std::uint64_t data_before(std::uint64_t at) const;
+  /// Where in the segment the byte of data belongs that has this offset.
+  [[nodiscard]] std::uint64_t place_of(std::uint64_t data_offset) const;
   /// Number in the meta of the run with byte `at` of the segment, which lies in [begin(), end()).
   [[nodiscard]] std::size_t run_at(std::uint64_t at) const;
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ram/block_codec.h"
+#include "ram/damage.h"
 
 namespace vmsnap {
 
@@ -31,8 +32,8 @@ void Scatter::advance(std::size_t size) {
   ++place_;
 }
 
-Result<void> place_block(const ChunkRecord& chunk, const DataBlock& block, ByteView encoded, Scatter& scatter,
-                         ByteVector& content) {
+Result<void> place_block(const StoredBatch& stored, const DataBlock& block, ByteView encoded,
+                         Scatter& scatter, ByteVector& content) {
   if (block.encoded_size == block.content_size) {
     scatter.put(encoded);
     return {};
@@ -40,7 +41,7 @@ Result<void> place_block(const ChunkRecord& chunk, const DataBlock& block, ByteV
   const auto place = scatter.take(block.content_size);
   if (!place) content.resize(block.content_size);
   if (!decompress_block(encoded, place ? *place : MutableByteView(content))) {
-    return block_damaged(chunk, block.body_offset);
+    return block_damaged(stored, block);
   }
   if (!place) scatter.put(content);
   return {};

@@ -8,8 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "container/chunk_rules.h"
-#include "ram/extent_batch.h"
+#include "ram/segment_batches.h"
 
 namespace vmsnap {
 
@@ -33,9 +32,9 @@ class Scatter {
   std::size_t filled_ = 0;
 };
 
-/// Puts the content of a block of `chunk`, whose encoded bytes these are, where it belongs. `content` is kept
-/// from one call to the next. Errors: Corrupt.
-[[nodiscard]] Result<void> place_block(const ChunkRecord& chunk, const DataBlock& block, ByteView encoded,
+/// Puts the content of a block of `stored`, whose encoded bytes these are, where it belongs. `content` is
+/// kept from one call to the next. Errors: Corrupt.
+[[nodiscard]] Result<void> place_block(const StoredBatch& stored, const DataBlock& block, ByteView encoded,
                                        Scatter& scatter, ByteVector& content);
 
 }  // namespace vmsnap

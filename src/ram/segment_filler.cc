@@ -9,7 +9,7 @@
 #include "base/hash.h"
 #include "format/constants.h"
 #include "format/digest.h"
-#include "ram/block_codec.h"
+#include "ram/damage.h"
 #include "ram/scatter.h"
 
 namespace vmsnap {
@@ -141,7 +141,7 @@ Result<void> SegmentFiller::read_batch(StreamSource& source, Part& part) const {
   for (const DataBlock& block : stored.batch.blocks()) {
     part.encoded.resize(block.encoded_size);
     VMSNAP_RETURN_IF_ERROR(source.read(part.encoded));
-    VMSNAP_RETURN_IF_ERROR(place_block(*stored.chunk, block, part.encoded, scatter, part.block));
+    VMSNAP_RETURN_IF_ERROR(place_block(stored, block, part.encoded, scatter, part.block));
   }
   return {};
 }
@@ -159,7 +159,7 @@ Result<void> SegmentFiller::work(Part& part) const {
     Scatter scatter(data_places(stored.batch, memory_.bytes()));
     for (const DataBlock& block : stored.batch.blocks()) {
       const ByteView encoded = ByteView(part.encoded).subspan(block.body_offset, block.encoded_size);
-      VMSNAP_RETURN_IF_ERROR(place_block(*stored.chunk, block, encoded, scatter, part.block));
+      VMSNAP_RETURN_IF_ERROR(place_block(stored, block, encoded, scatter, part.block));
     }
   }
   for (std::uint64_t i = part.first_extent; i < part.end_extent; ++i) {
@@ -209,8 +209,9 @@ Result<void> SegmentFiller::verify_zero(const Part& part, std::uint64_t index) c
 
 Error SegmentFiller::bad_extent(const Part& part, std::uint64_t index) const {
   const std::uint64_t begin = index << extent_shift_;
-  const ChunkRecord& chunk = part.stored != nullptr ? *part.stored->chunk : *chunk_;
-  return extent_damaged(chunk, begin, begin + extent(index).size());
+  const std::uint64_t end = begin + extent(index).size();
+  return part.stored != nullptr ? extent_damaged(*part.stored, begin, end)
+                                : extent_damaged(*chunk_, begin, end);
 }
 
 std::uint64_t SegmentFiller::leaf(const Part& part, std::uint64_t index) const {

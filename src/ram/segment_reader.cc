@@ -11,6 +11,7 @@
 #include "format/constants.h"
 #include "format/digest.h"
 #include "ram/block_codec.h"
+#include "ram/damage.h"
 
 namespace vmsnap {
 namespace {
@@ -48,9 +49,20 @@ Result<bool> SegmentReader::is_hole(std::uint64_t index, SegmentCursor& cursor) 
   return cursor.data.begin >= flat()->body_offset() + end;
 }
 
+Result<void> SegmentReader::check_file_reaches(std::uint64_t end) const {
+  VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t file_size, file_->size());
+  if (file_size >= end) return {};
+  return Error(ErrorKind::kTruncated,
+               "the file became shorter since it was opened; do not change snapshots in place")
+      .in_file(file_->name())
+      .at_offset(file_size);
+}
+
 Result<void> SegmentReader::look_for_data(std::uint64_t at, SegmentCursor& cursor) const {
   if (cursor.asked_from <= at && at < cursor.data.end) return {};
   VMSNAP_ASSIGN_OR_RETURN(const auto data, file_->next_data(at, flat()->body_end()));
+  // Where the file has ended nothing is stored either, but that is no hole.
+  if (!data) VMSNAP_RETURN_IF_ERROR(check_file_reaches(flat()->body_end()));
   cursor.asked_from = at;
   cursor.data = data ? *data : FileRange{flat()->body_end(), flat()->body_end()};
   return {};
@@ -146,7 +158,7 @@ Result<void> SegmentReader::read_blocks(const StoredBatch& stored, std::uint64_t
         std::byte* target = whole ? place.data() : cursor.block.data();
         if (!decompress_block(cursor.encoded, MutableByteView(target, block.content_size))) {
           cursor.held = nullptr;
-          return std::move(block_damaged(*stored.chunk, block.body_offset).in_file(file_->name()));
+          return std::move(block_damaged(stored, block).in_file(file_->name()));
         }
       }
       if (!whole) std::memcpy(place.data(), cursor.block.data() + skipped, place.size());
@@ -158,8 +170,10 @@ Result<void> SegmentReader::read_blocks(const StoredBatch& stored, std::uint64_t
 }
 
 Error SegmentReader::bad_extent(std::uint64_t index) const {
-  const ChunkRecord& chunk = flat() != nullptr ? *flat() : *batch_at(extent_begin(index)).chunk;
-  return std::move(extent_damaged(chunk, extent_begin(index), extent_end(index)).in_file(file_->name()));
+  const std::uint64_t begin = extent_begin(index);
+  Error error = flat() != nullptr ? extent_damaged(*flat(), begin, extent_end(index))
+                                  : extent_damaged(batch_at(begin), begin, extent_end(index));
+  return std::move(error.in_file(file_->name()));
 }
 
 Result<void> SegmentReader::verify_bytes(std::uint64_t index, ByteView bytes) const {
@@ -198,16 +212,10 @@ Result<Mapping> SegmentReader::map() const {
                  "this memory cannot be mapped: it is compressed or too scattered in the file")
         .in_file(file_->name());
   }
-  VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t file_size, file_->size());
   std::uint64_t needed = flat() != nullptr ? flat()->body_end() : 0;
   for (const StoredBatch& stored : metas_->batches().all())
     needed = std::max(needed, stored.chunk->body_end());
-  if (file_size < needed) {
-    return Error(ErrorKind::kTruncated,
-                 "the file became shorter since it was opened; do not change snapshots in place")
-        .in_file(file_->name())
-        .at_offset(file_size);
-  }
+  VMSNAP_RETURN_IF_ERROR(check_file_reaches(needed));
   if (flat() != nullptr) return Mapping::private_copy(*file_, flat()->body_offset(), size());
   VMSNAP_ASSIGN_OR_RETURN(Mapping mapping, Mapping::anonymous(size()));
   for (const StoredBatch& stored : metas_->batches().all()) {

@@ -52,7 +52,8 @@ class SegmentReader {
   [[nodiscard]] std::uint64_t extent_begin(std::uint64_t index) const { return index << extent_shift(); }
   [[nodiscard]] std::uint64_t extent_end(std::uint64_t index) const;
 
-  /// True when the file says, without holding bytes for it, that the whole extent is zero. Errors: Io.
+  /// True when the file says, without holding bytes for it, that the whole extent is zero. Errors: Io,
+  /// Truncated.
   [[nodiscard]] Result<bool> is_hole(std::uint64_t index, SegmentCursor& cursor) const;
 
   /// Fills `out` with the bytes of the segment from `begin` (page-aligned, whole pages, inside the segment).
@@ -87,6 +88,8 @@ class SegmentReader {
                                           SegmentCursor& cursor) const;
   [[nodiscard]] Result<void> read_blocks(const StoredBatch& stored, std::uint64_t data_offset,
                                          MutableByteView out, SegmentCursor& cursor) const;
+  /// Errors: Io; Truncated (the file became shorter since it was opened).
+  [[nodiscard]] Result<void> check_file_reaches(std::uint64_t end) const;
   /// Brings what `cursor` knows of holes to where it tells about byte `at` of the file.
   [[nodiscard]] Result<void> look_for_data(std::uint64_t at, SegmentCursor& cursor) const;
   [[nodiscard]] Error bad_extent(std::uint64_t index) const;

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/hash.h"
-#include "ram/block_codec.h"
+#include "ram/damage.h"
 #include "ram/scatter.h"
 
 namespace vmsnap {
@@ -165,7 +165,7 @@ Result<void> StreamedSource::read_data(const StoredBatch& stored, Extent& extent
     const DataBlock& block = stored.batch.blocks()[next_block_];
     encoded_.resize(block.encoded_size);
     if (auto read = stream_.read(encoded_); !read) return in_chunk(std::move(read).error(), chunk);
-    VMSNAP_RETURN_IF_ERROR(place_block(chunk, block, encoded_, scatter, block_));
+    VMSNAP_RETURN_IF_ERROR(place_block(stored, block, encoded_, scatter, block_));
     left -= block.content_size;
   }
   return {};
@@ -213,8 +213,9 @@ Result<void> StreamedSource::verify(const Extent& extent, std::uint64_t hash) co
 }
 
 Error StreamedSource::damaged(std::uint64_t index) const {
-  const ChunkRecord& chunk = flat_ ? chunks_.front() : *batches_.at(extent_begin(index)).chunk;
-  return extent_damaged(chunk, extent_begin(index), extent_end(index));
+  const std::uint64_t begin = extent_begin(index);
+  if (flat_) return extent_damaged(chunks_.front(), begin, extent_end(index));
+  return extent_damaged(batches_.at(begin), begin, extent_end(index));
 }
 
 void StreamedSource::add_to(MemoryHasher& hasher) const {

@@ -6,8 +6,11 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
+#include <atomic>
 
 #include "../base/temp_dir.h"
 #include "container/chunk_reader.h"
@@ -17,13 +20,52 @@
 #include "ram/flat_ram_writer.h"
 #include "ram/ram_loader.h"
 #include "ram/segment_reader.h"
+#include "ram_file.h"
+#include "random_memory.h"
 #include "raw_snapshot.h"
 #include "small_snapshot.h"
+
+namespace {
+
+/// What pwrite(2) is given while a CopyCounter lives: of guest memory, and of anything else.
+std::atomic<const std::byte*> watched_begin{nullptr};
+std::atomic<const std::byte*> watched_end{nullptr};
+std::atomic<std::uint64_t> bytes_from_guest{0};
+std::atomic<std::uint64_t> bytes_from_elsewhere{0};
+
+}  // namespace
+
+/// Takes the place of the one in libc for this program.
+extern "C" ssize_t pwrite64(int fd, const void* buffer, size_t size, off64_t offset) {
+  const ssize_t written = ::syscall(SYS_pwrite64, fd, buffer, size, offset);
+  if (written > 0 && watched_begin.load() != nullptr) {
+    const auto* begin = static_cast<const std::byte*>(buffer);
+    const bool guest = begin >= watched_begin.load() && begin + written <= watched_end.load();
+    (guest ? bytes_from_guest : bytes_from_elsewhere) += static_cast<std::uint64_t>(written);
+  }
+  return written;
+}
 
 namespace vmsnap {
 namespace {
 
 using ::testing::HasSubstr;
+
+class CopyCounter {
+ public:
+  explicit CopyCounter(ByteView guest) {
+    bytes_from_guest = 0;
+    bytes_from_elsewhere = 0;
+    watched_end = guest.data() + guest.size();
+    watched_begin = guest.data();
+  }
+  CopyCounter(const CopyCounter&) = delete;
+  CopyCounter& operator=(const CopyCounter&) = delete;
+  ~CopyCounter() { watched_begin = nullptr; }
+
+  [[nodiscard]] std::uint64_t from_guest() const { return bytes_from_guest; }
+  [[nodiscard]] std::uint64_t from_elsewhere() const { return bytes_from_elsewhere; }
+};
 
 constexpr std::uint64_t kExtent = 256u << 10;
 
@@ -218,6 +260,29 @@ TEST_F(FlatRamFile, RefusesToMapAFileThatBecameShorter) {
   const auto mapping = segment_->map();
   ASSERT_FALSE(mapping);
   EXPECT_EQ(mapping.error().kind(), ErrorKind::kTruncated);
+}
+
+TEST(FlatRamWriter, PagesGoToTheFileFromWhereTheyAreInGuestMemory) {
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    const test::RandomMemory memory(seed);
+    for (const unsigned threads : {1u, 2u}) {
+      for (const ByteVector& segment : memory.segments()) {
+        SCOPED_TRACE(testing::Message() << "seed " << seed << ", " << threads << " threads");
+        test::RamFile file;
+        MemorySource source({segment, false});
+        const CopyCounter counter(segment);
+        const auto written = write_flat_ram(file.writer(), 1, 0, source, {threads});
+        ASSERT_TRUE(written);
+        EXPECT_EQ(counter.from_guest(), written->stored_bytes);
+        const std::uint64_t rest = counter.from_elsewhere();
+        file.finish();
+        // A header and a meta, too small to hide pages.
+        const ChunkRecord& chunk = *file.ram_chunks().front();
+        EXPECT_EQ(rest, chunk.meta_end() - chunk.offset);
+        EXPECT_LT(rest, kPageSize);
+      }
+    }
+  }
 }
 
 TEST(FlatRamWriter, RefusesMemoryThatIsNotWholePages) {

@@ -152,7 +152,7 @@ TEST(Damage, AFlipInRamIsReportedWithItsExtent) {
     EXPECT_TRUE(patient.open(ReadLevel::kMeta));
     const auto refused = patient.open(ReadLevel::kFull);
     ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().offset(), chunk.body_offset() + (flat ? 3u << 18 : 0u));
+    EXPECT_EQ(refused.error().offset(), chunk.body_offset() + (flat ? 3u << 18 : kPageSize));
     EXPECT_EQ(refused.error().chunk(), chunk.name());
     EXPECT_THAT(refused.error().message(), ::testing::HasSubstr("from 0xc0000 of segment 2"));
   }
