@@ -276,7 +276,7 @@ TEST_F(ConvertTest, ReadsANewerMinorThatLetsItAndSaysWhatItLeavesBehind) {
   expect_content(*down, R"({label: "a", parts: []})");
   EXPECT_EQ(down->converted->device.version, k11);
   EXPECT_FALSE(outcome(*down, "$unknown_fields").noticeable);
-  EXPECT_THAT(down->report.path, ElementsAre(ChunkVersion(1, 9), k11));
+  EXPECT_THAT(down->report.path, ElementsAre(ChunkVersion{1, 9}, k11));
 
   // The same fields in a state that claims to be of a version without them.
   const auto lie = migrator_.convert(Toy::entry(k11), state, target(k20), {});
