@@ -40,7 +40,8 @@ TEST_F(Migrate, GoesUpToTheLevelOfThisBuildAndDownAgain) {
   const std::string down = dir_.file("down.vmsnap");
   ASSERT_EQ(run_tool({"migrate", to_, down, "--to-level", "1"}).status, 0);
   // Since level 3 a counter's time is told in pulses of its clock, so a fraction of one (838 ns) is gone.
-  for (const Json& part : run_tool({"diff", "--json", kLevel1, down}).json()["parts"]) {
+  const Json diff = run_tool({"diff", "--json", kLevel1, down}).json();
+  for (const Json& part : diff["parts"]) {
     EXPECT_EQ(part["type"], "i8254") << part;
     for (const Json& field : part["fields"]) {
       EXPECT_THAT(field["field"].get<std::string>(), HasSubstr(".elapsed"));
