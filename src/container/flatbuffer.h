@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/fourcc.h"
 #include "base/result.h"
+#include "container/vector_alignment.h"
 #include "format/constants.h"
 
 namespace vmsnap {
@@ -35,7 +36,7 @@ template <typename Root>
   const auto max_tables =
       static_cast<flatbuffers::uoffset_t>(std::min<std::size_t>(8 * meta.size(), 200'000));
   flatbuffers::Verifier verifier(bytes, meta.size(), 32, max_tables);
-  if (!verifier.VerifyBuffer<Root>(nullptr)) {
+  if (!verifier.VerifyBuffer<Root>(nullptr) || !vectors_are_aligned(*flatbuffers::GetRoot<Root>(bytes))) {
     return Error(ErrorKind::kCorrupt, "the meta is not a sound FlatBuffer of the chunk's schema");
   }
   return flatbuffers::GetRoot<Root>(bytes);

@@ -67,7 +67,8 @@ Result<std::uint32_t> FlatReader::field(const Table& table, std::uint32_t slot, 
   return static_cast<std::uint32_t>(at);
 }
 
-Result<FlatReader::Vector> FlatReader::vector(std::uint32_t slot, std::uint32_t element_size) const {
+Result<FlatReader::Vector> FlatReader::vector(std::uint32_t slot, std::uint32_t element_size,
+                                              std::uint32_t alignment) const {
   VMSNAP_ASSIGN_OR_RETURN(const std::uint32_t at, follow(slot));
   if (at % 4 != 0 || !contains(at, 4)) {
     return damaged("the vector at byte {} is not aligned or does not fit into the {} bytes of the data", at,
@@ -78,11 +79,14 @@ Result<FlatReader::Vector> FlatReader::vector(std::uint32_t slot, std::uint32_t 
     return damaged("the vector at byte {} has {} elements, more than fit into the {} bytes of the data", at,
                    found.count, bytes_.size());
   }
+  if (found.count != 0 && found.first % alignment != 0) {
+    return damaged("the elements of the vector at byte {} are not aligned to {}", at, alignment);
+  }
   return found;
 }
 
 Result<std::string_view> FlatReader::string(std::uint32_t slot) const {
-  VMSNAP_ASSIGN_OR_RETURN(const Vector characters, vector(slot, 1));
+  VMSNAP_ASSIGN_OR_RETURN(const Vector characters, vector(slot, 1, 1));
   const std::uint64_t end = std::uint64_t{characters.first} + characters.count;
   if (!contains(end, 1) || bytes_[end] != std::byte{0}) {
     return damaged("the string at byte {} does not end with a zero byte", characters.first - 4);

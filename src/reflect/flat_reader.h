@@ -40,9 +40,9 @@ class FlatReader {
   [[nodiscard]] Result<std::uint32_t> field(const Table& table, std::uint32_t slot, std::uint32_t size,
                                             std::uint32_t alignment) const;
 
-  /// The vector that the offset stored at `slot` leads to; all elements are inside the buffer. Their
-  /// alignment is not checked, nor does the generated verifier check it.
-  [[nodiscard]] Result<Vector> vector(std::uint32_t slot, std::uint32_t element_size) const;
+  /// The vector that the offset stored at `slot` leads to; all elements are inside the buffer and aligned.
+  [[nodiscard]] Result<Vector> vector(std::uint32_t slot, std::uint32_t element_size,
+                                      std::uint32_t alignment) const;
 
   /// The string that the offset stored at `slot` leads to, without its terminator.
   [[nodiscard]] Result<std::string_view> string(std::uint32_t slot) const;

@@ -190,7 +190,7 @@ Result<bool> SchemaLoader::flag(const Table& table, std::uint32_t slot) const {
 Result<SchemaLoader::Vector> SchemaLoader::references(const Table& table, std::uint32_t slot) {
   VMSNAP_ASSIGN_OR_RETURN(const std::uint32_t at, reader_.field(table, slot, 4, 4));
   if (at == 0) return Vector{};
-  VMSNAP_ASSIGN_OR_RETURN(const Vector found, reader_.vector(at, 4));
+  VMSNAP_ASSIGN_OR_RETURN(const Vector found, reader_.vector(at, 4, 4));
   VMSNAP_RETURN_IF_ERROR(spend(found.count));
   return found;
 }

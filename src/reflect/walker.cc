@@ -101,7 +101,8 @@ class Access {
   [[nodiscard]] Result<Elements> elements(const Place& place) const {
     const std::uint32_t size = model_.inline_size(place.type);
     if (place.type.shape == Shape::kArray) return Elements{place.at, place.type.length, size};
-    VMSNAP_ASSIGN_OR_RETURN(const FlatReader::Vector vector, reader_.vector(place.at, size));
+    VMSNAP_ASSIGN_OR_RETURN(const FlatReader::Vector vector,
+                            reader_.vector(place.at, size, model_.inline_alignment(place.type)));
     return Elements{vector.first, vector.count, size};
   }
 

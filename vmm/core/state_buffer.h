@@ -5,14 +5,15 @@
 
 #include <flatbuffers/flatbuffers.h>
 
-#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/fourcc.h"
 #include "base/result.h"
+#include "container/flatbuffer.h"
 
 namespace vmsnap::vmm {
 
@@ -37,20 +38,11 @@ template <typename Root>
     return Error(ErrorKind::kLimitExceeded, "the state has " + std::to_string(state.size()) +
                                                 " bytes, more than the 16 MiB a device may have");
   }
-  // The verifier checks alignment relative to the start of the buffer, which therefore must be aligned
-  // itself; and the caller's bytes may be a mapped file that changes underneath.
+  // The caller's bytes may be a mapped file that changes underneath; and the copy is aligned.
   const ByteVector copy(state.begin(), state.end());
-  const auto* data = reinterpret_cast<const std::uint8_t*>(copy.data());
-  flatbuffers::Verifier::Options options;
-  options.max_depth = 32;
-  options.max_tables = static_cast<flatbuffers::uoffset_t>(std::min<std::size_t>(8 * copy.size(), 200'000));
-  flatbuffers::Verifier verifier(data, copy.size(), options);
-  if (!verifier.VerifyBuffer<Root>(identifier)) {
-    return Error(ErrorKind::kCorrupt,
-                 std::string("the state is not a FlatBuffer with the identifier \"") + identifier +
-                     "\" and the structure its schema gives it; take another copy of the snapshot");
-  }
-  return std::unique_ptr<typename Root::NativeTableType>(flatbuffers::GetRoot<Root>(data)->UnPack());
+  const FourCc type(load_le<std::uint32_t>(as_byte_view(identifier, sizeof(std::uint32_t)), 0));
+  VMSNAP_ASSIGN_OR_RETURN(const Root* root, verified_root<Root>(copy, type));
+  return std::unique_ptr<typename Root::NativeTableType>(root->UnPack());
 }
 
 /// The outline of every Device::restore(): unpacks `state`, hands it to `take`, and says in every error which

@@ -9,6 +9,7 @@
 
 #include "any_data.h"
 #include "flatc.h"
+#include "misaligned.h"
 #include "recorder.h"
 
 namespace vmsnap::reflect {
@@ -273,6 +274,16 @@ TEST(Walker, RefusesFieldsVectorsAndStringsThatReachBeyondTheData) {
   ByteVector unterminated = good;
   unterminated[string + 4 + 3] = std::byte{'!'};
   EXPECT_THAT(refusal(model, unterminated).message(), HasSubstr("zero byte"));
+}
+
+TEST(Walker, RefusesAVectorWhoseElementsAreNotAligned) {
+  const std::string_view fbs = "table R { a: [ulong] (id: 0); } root_type R;";
+  const SchemaModel model = compile_model(fbs);
+  const ByteVector good = compile_data(fbs, "{a: [1, 2]}");
+  const auto* root = flatbuffers::GetRoot<flatbuffers::Table>(good.data());
+  const Error error = refusal(model, with_misaligned_vector(good, root, 4, 8));
+  EXPECT_EQ(error.field(), "a");
+  EXPECT_THAT(error.message(), HasSubstr("are not aligned to 8"));
 }
 
 /// A chain of tables, `depth` of them.

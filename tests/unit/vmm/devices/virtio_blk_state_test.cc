@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "misaligned.h"
 #include "virtio_blk_fixture.h"
 #include "virtio_blk_generated.h"
 
@@ -44,6 +45,13 @@ TEST_F(VirtioBlkStateTest, IsTheSameAfterARoundTrip) {
   disk->device->resume();
   ASSERT_TRUE(disk->device->quiesce());
   EXPECT_EQ(saved(*disk->device), first);
+}
+
+TEST_F(VirtioBlkStateTest, RefusesPendingBitsThatAreNotAligned) {
+  const ByteVector state = packed(good());
+  const auto* msix = flatbuffers::GetRoot<schema::VirtioBlk>(state.data())->pci()->msix();
+  const ByteVector moved = with_misaligned_vector(state, msix, schema::PciMsix::VT_PENDING, 8);
+  expect_refused(*disk->device, moved, ErrorKind::kCorrupt, "");
 }
 
 TEST_F(VirtioBlkStateTest, KeepsWhatTheGuestWasOffered) {
