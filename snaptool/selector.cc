@@ -12,13 +12,6 @@
 namespace vmsnap::snaptool {
 namespace {
 
-const ChunkRecord* find_chunk(const SnapshotReader& reader, FourCc type) {
-  const auto chunks = reader.container().chunks();
-  const auto found =
-      std::ranges::find_if(chunks, [type](const ChunkRecord& chunk) { return chunk.header.type == type; });
-  return found == chunks.end() ? nullptr : &*found;
-}
-
 /// The field path when `selector` begins with `name`, or nothing.
 std::optional<std::string_view> field_after(std::string_view selector, std::string_view name) {
   if (!selector.starts_with(name)) return std::nullopt;
@@ -50,9 +43,9 @@ Error not_found(const SnapshotReader& reader, std::string_view selector) {
 
 std::vector<ChunkName> chunk_names(const SnapshotReader& reader) {
   std::vector<ChunkName> names;
-  names.push_back({"manifest", find_chunk(reader, kChunkManifest)});
-  names.push_back({"memory", find_chunk(reader, kChunkMemoryMap)});
-  if (const ChunkRecord* provenance = find_chunk(reader, kChunkProvenance)) {
+  names.push_back({"manifest", reader.container().find(kChunkManifest)});
+  names.push_back({"memory", reader.container().find(kChunkMemoryMap)});
+  if (const ChunkRecord* provenance = reader.container().find(kChunkProvenance)) {
     names.push_back({"provenance", provenance});
   }
   std::map<std::string_view, unsigned> devices_of_type;

@@ -27,10 +27,10 @@ Result<void> check_path(const std::string& path) {
   return {};
 }
 
-Result<SnapshotReader> open_snapshot(const std::string& path) {
+Result<SnapshotReader> open_snapshot(const std::string& path, ReadLevel level) {
   VMSNAP_RETURN_IF_ERROR(check_path(path));
-  return SnapshotReader::open(
-      path, {.level = ReadLevel::kHeader, .allow_unknown_critical = true, .allow_recovered = true});
+  return SnapshotReader::open(path,
+                              {.level = level, .allow_unknown_critical = true, .allow_recovered = true});
 }
 
 std::uint64_t memory_size(const SnapshotReader& reader) {

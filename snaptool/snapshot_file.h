@@ -14,9 +14,10 @@ namespace vmsnap::snaptool {
 /// Errors: Io; Usage ("-").
 [[nodiscard]] Result<void> check_path(const std::string& path);
 
-/// Opens a snapshot at header level, also one that a restore must refuse. Errors: those of check_path() and
+/// Opens a snapshot, also one that a restore must refuse. Errors: those of check_path() and
 /// SnapshotReader::open().
-[[nodiscard]] Result<SnapshotReader> open_snapshot(const std::string& path);
+[[nodiscard]] Result<SnapshotReader> open_snapshot(const std::string& path,
+                                                   ReadLevel level = ReadLevel::kHeader);
 
 /// Bytes of all memory segments together, as far as 64 bits go: the sizes may be hostile.
 [[nodiscard]] std::uint64_t memory_size(const SnapshotReader& reader);

@@ -26,11 +26,7 @@ struct DiffOptions {
 class Side {
  public:
   static Result<std::unique_ptr<Side>> open(const std::string& path) {
-    VMSNAP_RETURN_IF_ERROR(check_path(path));
-    SnapshotReadOptions options;
-    options.allow_unknown_critical = true;
-    options.allow_recovered = true;
-    VMSNAP_ASSIGN_OR_RETURN(SnapshotReader reader, SnapshotReader::open(path, options));
+    VMSNAP_ASSIGN_OR_RETURN(SnapshotReader reader, open_snapshot(path, ReadLevel::kMeta));
     return std::unique_ptr<Side>(new Side(std::move(reader)));
   }
 
@@ -49,12 +45,6 @@ class Side {
                            .in_chunk(chunk.name()));
     }
     return tree;
-  }
-
-  [[nodiscard]] const ChunkRecord& chunk(FourCc type) const {
-    const auto chunks = reader_.container().chunks();
-    return *std::find_if(chunks.begin(), chunks.end(),
-                         [&](const ChunkRecord& chunk) { return chunk.header.type == type; });
   }
 
   [[nodiscard]] const DeviceEntry* find_device(const std::string& path) const {
@@ -90,8 +80,8 @@ struct Report {
 
 Result<PartDiff> compare_tables(Side& left, Side& right, FourCc type, std::string part,
                                 std::string_view without) {
-  VMSNAP_ASSIGN_OR_RETURN(const compat::StateTree l, left.tree(left.chunk(type)));
-  VMSNAP_ASSIGN_OR_RETURN(const compat::StateTree r, right.tree(right.chunk(type)));
+  VMSNAP_ASSIGN_OR_RETURN(const compat::StateTree l, left.tree(*left.reader().container().find(type)));
+  VMSNAP_ASSIGN_OR_RETURN(const compat::StateTree r, right.tree(*right.reader().container().find(type)));
   return PartDiff{std::move(part), "", "", "", compare(l, r, without)};
 }
 

@@ -29,14 +29,6 @@ struct Outcome {
   std::vector<std::string> unused;  // names of --allow-loss that allowed nothing
 };
 
-Result<SnapshotReader> open_input(const std::string& path) {
-  VMSNAP_RETURN_IF_ERROR(check_path(path));
-  SnapshotReadOptions options;
-  options.allow_unknown_critical = true;
-  options.allow_recovered = true;
-  return SnapshotReader::open(path, options);
-}
-
 Result<Outcome> migrate(const MigrateCommand& command, Output& output) {
   if (command.to.empty() && !command.dry_run) {
     return Error(ErrorKind::kUsage, "OUT is missing; with --dry-run nothing is written");
@@ -45,7 +37,7 @@ Result<Outcome> migrate(const MigrateCommand& command, Output& output) {
   options.to_level = command.to_level;
   VMSNAP_ASSIGN_OR_RETURN(options.allowed, compat::AllowedLosses::parse(command.allow_loss));
   VMSNAP_ASSIGN_OR_RETURN(const compat::Migrator migrator, compat::Migrator::create());
-  VMSNAP_ASSIGN_OR_RETURN(const SnapshotReader from, open_input(command.from));
+  VMSNAP_ASSIGN_OR_RETURN(const SnapshotReader from, open_snapshot(command.from, ReadLevel::kMeta));
   Outcome outcome;
   if (command.dry_run) {
     VMSNAP_ASSIGN_OR_RETURN(outcome.migrated.report, plan_migration(from, migrator, options));

@@ -109,16 +109,13 @@ Result<CopyReport> repack(const RepackOptions& options, Output& output) {
   const std::atomic<bool>* flag =
       output.watcher().catch_interrupt ? output.watcher().catch_interrupt() : nullptr;
   const std::function<bool()> cancelled = [flag] { return flag != nullptr && flag->load(); };
-  SnapshotReadOptions read;
-  read.allow_unknown_critical = true;
-  read.allow_recovered = true;
   if (options.from != "-") {
-    VMSNAP_RETURN_IF_ERROR(check_path(options.from));
-    return repack_file(SnapshotReader::open(options.from, read), options, write, cancelled, output);
+    return repack_file(open_snapshot(options.from, ReadLevel::kMeta), options, write, cancelled, output);
   }
   bool is_file = false;
   VMSNAP_ASSIGN_OR_RETURN(UniqueFd input, open_standard_input(is_file));
   if (!is_file) return repack_stream(std::move(input), options, write, cancelled, output);
+  const SnapshotReadOptions read{.allow_unknown_critical = true, .allow_recovered = true};
   return repack_file(SnapshotReader::open(File::adopt(std::move(input), kStandardInput), read), options,
                      write, cancelled, output);
 }

@@ -147,6 +147,12 @@ Result<void> ChunkReader::load_index() {
   return {};
 }
 
+const ChunkRecord* ChunkReader::find(FourCc type) const {
+  const auto found = std::find_if(chunks_.begin(), chunks_.end(),
+                                  [&](const ChunkRecord& chunk) { return chunk.header.type == type; });
+  return found == chunks_.end() ? nullptr : &*found;
+}
+
 Result<ByteVector> ChunkReader::meta(const ChunkRecord& chunk) const {
   return read_meta(file_, chunk);
 }

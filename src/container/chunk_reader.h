@@ -56,6 +56,9 @@ class ChunkReader {
   /// Every chunk in file order, END and INDX included; position = sequence number.
   [[nodiscard]] std::span<const ChunkRecord> chunks() const { return chunks_; }
 
+  /// The first chunk of that type, or nullptr. Lives as long as the reader.
+  [[nodiscard]] const ChunkRecord* find(FourCc type) const;
+
   /// As read_meta().
   [[nodiscard]] Result<ByteVector> meta(const ChunkRecord& chunk) const;
   /// The body, its hash verified, for bodies of at most `limit` bytes without leaves. Errors: Io, Corrupt;
