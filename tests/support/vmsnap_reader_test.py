@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import resource
 import struct
 import subprocess
@@ -21,11 +22,12 @@ sys.dont_write_bytecode = True
 
 from vmsnap_reader import cli, flatbuffer, hashes, metas  # noqa: E402
 from vmsnap_reader.errors import Corrupt, LimitExceeded, Refusal, Truncated, Unsupported  # noqa: E402
-from vmsnap_reader.registry import CONTAINER_TYPES  # noqa: E402
+from vmsnap_reader.registry import CONTAINER_TYPES, DEVICE_TYPES  # noqa: E402
 from vmsnap_reader.snapshot import Snapshot  # noqa: E402
 from vmsnap_reader.source import Source  # noqa: E402
 import vmsnap_reader_test_writer as w  # noqa: E402
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPT = pathlib.Path(__file__).with_name('vmsnap_reader.py')
 UART_META = w.flatbuffer(b'UART', {})
 UNKNOWN_SCHEMA = w.Schema(8, b'xNEW', b'novelty', b'x.Novelty')
@@ -374,6 +376,29 @@ class Unready(ReaderTest):
         self.assert_whole(small.with_devices(*compatible).build(), restore=True)
         raised = [w.device(n, path, version=newer, readable_since=newer) for n, path in enumerate((b'a', b'b'))]
         self.assert_only_restoring_refuses(small.with_devices(*raised), 'readable since 1.4')
+        later = w.Small(schemas=w.CONTAINER_SCHEMAS + (replace(w.UART_SCHEMA, major=2),))
+        majors = [w.device(n, path, version=w.version(2, 0), readable_since=w.version(2, 0))
+                  for n, path in enumerate((b'a', b'b'))]
+        self.assert_only_restoring_refuses(later.with_devices(*majors), 'version 2.0')
+
+    def test_features_of_devices(self) -> None:
+        devices = w.device(0, b'a', features=[b'transmit-fifo']), w.device(1, b'b')
+        self.assert_whole(w.Small().with_devices(*devices).build(), restore=True)
+
+    def test_every_guest_of_every_level_may_be_restored(self) -> None:
+        files = sorted((ROOT / 'compat' / 'golden').glob('*.vmsnap'))
+        self.assertGreaterEqual(len(files), 9)
+        for path in files:
+            with self.subTest(path.name), Source(str(path)) as source:
+                Snapshot(source).check_restorable()
+
+    def test_the_device_types_are_those_of_the_registry(self) -> None:
+        text = (ROOT / 'docs' / 'registry.md').read_text(encoding='utf-8')
+        rows = re.findall(r'^\| `(.{4})` \| (\w+) \| schema/\2 \| yes \| (\d+)\.(\d+) \|', text, re.MULTILINE)
+        self.assertEqual({name: (chunk.encode(), (int(major), int(minor))) for chunk, name, major, minor in rows},
+                         {name: (known.chunk, known.versions[-1]) for name, known in DEVICE_TYPES.items()})
+        for name, known in DEVICE_TYPES.items():
+            self.assertEqual(known.features, tuple(re.findall(rf'^\| {name} \| `([\w-]+)` \|', text, re.MULTILINE)))
 
 
 class Pieces(unittest.TestCase):

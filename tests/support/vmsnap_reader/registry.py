@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Numbers and names of docs/registry.md that a restoring reader compares with."""
 
+from typing import NamedTuple
+
 CONTAINER_TYPES = (b'SCHM', b'CONF', b'MEMM', b'RAMF', b'RAME', b'LOST', b'END ', b'INDX')
 CONTAINER_MAJOR = 1
 
@@ -10,21 +12,29 @@ LZ4 = 1
 RECOVERED = 3
 INCOMPATIBLE_FEATURES = (RAM_EXTENTS, LZ4, RECOVERED)
 
-# Name of a device type -> its chunk type and version. No feature names are registered.
-DEVICE_TYPES: dict[str, tuple[bytes, tuple[int, int]]] = {
-    'i8042': (b'8042', (1, 0)),
-    'i8254': (b'8254', (1, 0)),
-    'i8259': (b'8259', (1, 0)),
-    'acpi_pm': (b'ACPM', (1, 0)),
-    'cpu_profile': (b'CPUP', (1, 0)),
-    'ioapic': (b'IOAP', (1, 0)),
-    'kvm_clock': (b'KVMC', (1, 0)),
-    'lapic': (b'LAPC', (1, 0)),
-    'pci_host': (b'PCIH', (1, 0)),
-    'mc146818': (b'RTC ', (1, 0)),
-    'uart16550': (b'UART', (1, 0)),
-    'virtio_blk': (b'VBLK', (1, 0)),
-    'x86_cpu': (b'VCPU', (1, 0)),
+
+class DeviceType(NamedTuple):
+    """What the registry says of a type of device."""
+
+    chunk: bytes
+    versions: tuple[tuple[int, int], ...] = ((1, 0),)  # the newest minor of each major, oldest first
+    features: tuple[str, ...] = ()
+
+
+DEVICE_TYPES = {
+    'i8042': DeviceType(b'8042'),
+    'i8254': DeviceType(b'8254', ((1, 0), (2, 0))),
+    'i8259': DeviceType(b'8259'),
+    'acpi_pm': DeviceType(b'ACPM', ((1, 1),), ('gpe0',)),
+    'cpu_profile': DeviceType(b'CPUP'),
+    'ioapic': DeviceType(b'IOAP'),
+    'kvm_clock': DeviceType(b'KVMC'),
+    'lapic': DeviceType(b'LAPC'),
+    'pci_host': DeviceType(b'PCIH'),
+    'mc146818': DeviceType(b'RTC ', ((1, 0), (2, 0))),
+    'uart16550': DeviceType(b'UART', ((1, 1),), ('transmit-fifo',)),
+    'virtio_blk': DeviceType(b'VBLK', ((1, 1),), ('packed-ring',)),
+    'x86_cpu': DeviceType(b'VCPU', ((1, 0), (2, 0))),
 }
 
 ARCHITECTURES = {1: 'x86-64'}

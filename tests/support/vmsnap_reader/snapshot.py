@@ -268,15 +268,17 @@ class Snapshot:
             what = f'device {device.instance} ({device.path}) of type {device.type}'
             if device.type not in DEVICE_TYPES:
                 raise Unsupported(f'{what}: the type is unknown')
-            chunk_type, known = DEVICE_TYPES[device.type]
-            if self.device_chunks[device.instance].type != chunk_type:
+            known = DEVICE_TYPES[device.type]
+            if self.device_chunks[device.instance].type != known.chunk:
                 raise Unsupported(f'{what}: its chunk has another type than this reader knows')
-            if device.version[0] != known[0] or device.readable_since > known:
+            # A reader of today knows all majors there have been, since steps convert between them.
+            if not any(device.version[0] == newest[0] and device.readable_since <= newest for newest in known.versions):
                 raise Unsupported(f'{what}: version {device.version[0]}.{device.version[1]}, readable since '
                                   f'{device.readable_since[0]}.{device.readable_since[1]}, this reader knows '
-                                  f'{known[0]}.{known[1]}')
-            if device.features:
-                raise Unsupported(f'{what}: the feature {device.features[0]} is unknown')
+                                  + ' and '.join(f'{major}.{minor}' for major, minor in known.versions))
+            for feature in device.features:
+                if feature not in known.features:
+                    raise Unsupported(f'{what}: the feature {feature} is unknown')
             for slot in device.slots:
                 if slot.kind not in SLOT_KINDS:
                     raise Unsupported(f'{what}: slot {slot.name} is of the unknown kind {slot.kind}')
