@@ -92,7 +92,8 @@ std::string condition_in_words(const Condition& condition) {
     case Condition::Kind::kAlways:
       break;
     case Condition::Kind::kShape:
-      return fmt::format("if {} has shape {}", to_string(condition.axis), to_string(condition.shape));
+      return fmt::format("if the axis *{}* has shape {}", to_string(condition.axis),
+                         to_string(condition.shape));
     case Condition::Kind::kMask:
       return condition.mask == ~std::uint64_t{0}
                  ? fmt::format("if `{}` is not 0", condition.words)
