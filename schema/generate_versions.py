@@ -3,8 +3,8 @@
 """Writes the C++ lists of every released version of the device chunk types and of the release levels.
 
 The versions are the frozen schemas schema/<type>/frozen/v<major>.<minor>.bfbs, whose bytes are embedded; the
-levels are schema/levels/level<N>.json. A contradiction between levels, frozen schemas and the current .fbs
-files fails the build.
+levels are schema/levels/level<N>.json. schema/levels/none.json names the types that belong to no level. A
+contradiction between levels, frozen schemas and the current .fbs files fails the build.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from generate_chunk_types import describe  # noqa: E402
 
 FROZEN = re.compile(r'^v(\d+)\.(\d+)\.bfbs$')
 LEVEL = re.compile(r'^level(\d+)\.json$')
+NO_LEVEL = 'none.json'
 VERSION = re.compile(r'^([1-9]\d*)\.(0|[1-9]\d*)$')
 NAME = re.compile(r'^[a-z0-9-]{1,59}$')
 
@@ -140,7 +141,39 @@ def load_level(path: pathlib.Path) -> Level:
     return Level(content['level'], names(content['format_features'], str(path)), chunks)
 
 
-def check_levels(levels: list[Level], frozen: list[Frozen], sources: list[pathlib.Path]) -> None:
+def load_without_level(path: pathlib.Path) -> list[str]:
+    if not path.exists():
+        return []
+    content = json.loads(path.read_text(encoding='utf-8'))
+    if set(content) != {'level', 'chunks'} or content['level'] is not None:
+        sys.exit(f'{path}: needs "level": null and "chunks": [], and nothing else')
+    chunks = content['chunks']
+    if not isinstance(chunks, list) or not all(isinstance(name, str) for name in chunks):
+        sys.exit(f'{path}: chunks are a list of names')
+    if chunks != sorted(set(chunks)):
+        sys.exit(f'{path}: chunks are sorted, each once')
+    return chunks
+
+
+def check_without_level(without: list[str], levels: list[Level], frozen: list[Frozen],
+                        sources: list[pathlib.Path]) -> None:
+    where = f'schema/levels/{NO_LEVEL}'
+    described = {source.stem: describe(source) for source in sources}
+    stored = {(f.name, f.version) for f in frozen}
+    for name in without:
+        for level in levels:
+            if name in level.chunks:
+                sys.exit(f'{where}: {name} is in level {level.number}; a type that a level has stays in levels')
+        if name not in described:
+            sys.exit(f'{where}: {name} is not in the list device_types of schema/meson.build')
+        version = (int(described[name]['major']), int(described[name]['minor']))
+        if (name, version) not in stored:
+            sys.exit(f'{where}: there is no frozen schema of {name} {show(version)}; '
+                     f'run tests/evolution/freeze.sh {name}')
+
+
+def check_levels(levels: list[Level], frozen: list[Frozen], sources: list[pathlib.Path],
+                 without: list[str]) -> None:
     numbers = [level.number for level in levels]
     if numbers != list(range(1, len(levels) + 1)):
         sys.exit(f'schema/levels holds the levels {numbers}; they are numbered from 1 without gap')
@@ -162,8 +195,11 @@ def check_levels(levels: list[Level], frozen: list[Frozen], sources: list[pathli
     where = f'schema/levels/level{newest.number}.json'
     for source in sources:
         current = describe(source)
+        if current['name'] in without:
+            continue
         if current['name'] not in newest.chunks:
-            sys.exit(f'{where}: {current["name"]} is missing, which schema/meson.build lists')
+            sys.exit(f'{where}: {current["name"]} is missing, which schema/meson.build lists; a type that '
+                     f'snapvmm does not emulate goes to schema/levels/{NO_LEVEL}')
         version = newest.chunks[current['name']].version
         if version != (int(current['major']), int(current['minor'])):
             sys.exit(f'{where}: {current["name"]} is at {show(version)}, but {source.name} describes '
@@ -215,15 +251,18 @@ def main() -> None:
     args = parser.parse_args()
 
     frozen = load_all_frozen(args.sources)
-    level_files = sorted(args.levels.glob('*.json'))
+    none = args.levels / NO_LEVEL
+    without = load_without_level(none)
+    level_files = sorted(path for path in args.levels.glob('*.json') if path != none)
     levels = sorted((load_level(path) for path in level_files), key=lambda level: level.number)
     if not levels:
         sys.exit(f'{args.levels}: holds no level')
-    check_levels(levels, frozen, args.sources)
+    check_without_level(without, levels, frozen, args.sources)
+    check_levels(levels, frozen, args.sources, without)
     args.output.write_text(generate(frozen, levels), encoding='utf-8')
 
     # The folders too: a file that is added changes the list.
-    depends = [args.levels, *level_files]
+    depends = [args.levels, *args.levels.glob('*.json')]
     for source in args.sources:
         depends += [source.parent / 'frozen', *(source.parent / 'frozen').glob('*.bfbs')]
     args.depfile.write_text(f'{args.output}: ' + ' '.join(str(path) for path in depends) + '\n', encoding='utf-8')

@@ -298,10 +298,15 @@ Result<LevelConversion> Migrator::convert_to_level(const Manifest& manifest, std
     const DeviceEntry& device = manifest.devices[i];
     const LevelChunk* chunk = target->find(device.type);
     if (chunk == nullptr) {
+      const bool in_a_level = std::any_of(levels_.begin(), levels_.end(), [&](const ReleaseLevel& other) {
+        return other.find(device.type) != nullptr;
+      });
+      const std::string_view why = planner_.versions(device.type).empty()
+                                       ? "nor does this build: use a newer release"
+                                   : in_a_level ? "it came later"
+                                                : "nor does any other: snapvmm does not emulate it";
       return std::move(
-          unsupported("type", "level {} knows no device of type {}; {}", level_number, device.type,
-                      planner_.versions(device.type).empty() ? "nor does this build: use a newer release"
-                                                             : "it came later")
+          unsupported("type", "level {} knows no device of type {}; {}", level_number, device.type, why)
               .in_device(device.path));
     }
     VMSNAP_ASSIGN_OR_RETURN(Conversion one, convert(device, states[i], *chunk, allowed));

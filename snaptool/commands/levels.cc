@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "commands/commands.h"
 #include "versions/versions.h"
@@ -21,6 +23,15 @@ std::string describe(const LevelChunk* chunk) {
   return text;
 }
 
+/// In rising order.
+std::vector<std::string> types_without_level(const std::vector<ReleaseLevel>& levels) {
+  std::set<std::string> names;
+  for (const ChunkType& type : compat::frozen_device_chunk_types()) {
+    if (levels.back().find(type.name) == nullptr) names.emplace(type.name);
+  }
+  return {names.begin(), names.end()};
+}
+
 void print_text(const std::vector<ReleaseLevel>& levels, Output& output) {
   std::string head = fmt::format("{:<16}", "level");
   for (const ReleaseLevel& level : levels) head += fmt::format("{:<24}", level.number);
@@ -29,7 +40,7 @@ void print_text(const std::vector<ReleaseLevel>& levels, Output& output) {
     output.print(line + '\n');
   };
   print(head);
-  // A type, once there, never goes: the highest level has them all.
+  // A type, once there, never goes: the highest level has all that any level has.
   for (const LevelChunk& newest : levels.back().chunks) {
     std::string line = fmt::format("{:<16}", newest.name);
     for (const ReleaseLevel& level : levels) line += fmt::format("{:<24}", describe(level.find(newest.name)));
@@ -40,6 +51,10 @@ void print_text(const std::vector<ReleaseLevel>& levels, Output& output) {
     features += fmt::format("{:<24}", fmt::join(level.format_features, " "));
   }
   print(std::move(features));
+  std::string others;
+  for (const std::string& type : types_without_level(levels)) others += ' ' + type;
+  if (!others.empty())
+    output.print(fmt::format("in no level, since snapvmm does not emulate them:{}\n", others));
   output.print(fmt::format("this build writes level {} and reads all of them\n", compat::current_level()));
 }
 
@@ -63,8 +78,10 @@ ExitCode run(bool json, Output& output) {
   for (const ChunkType& type : compat::frozen_device_chunk_types()) {
     types[std::string(type.name)].push_back(to_string(type.version));
   }
-  output.print_json(
-      {{"current", compat::current_level()}, {"levels", std::move(all)}, {"versions", std::move(types)}});
+  output.print_json({{"current", compat::current_level()},
+                     {"levels", std::move(all)},
+                     {"without_level", types_without_level(levels)},
+                     {"versions", std::move(types)}});
   return kExitOk;
 }
 

@@ -156,6 +156,35 @@ class Levels(Temporary):
         self.content['level'] = 9
         self.expect_refusal('says that it is level 9')
 
+    def write_without_level(self, *names: str) -> None:
+        (self.levels / 'none.json').write_text(json.dumps({'level': None, 'chunks': list(names)}))
+
+    def without_level(self) -> list[str]:
+        return json.loads((self.levels / 'none.json').read_text())['chunks']
+
+    def test_refuses_a_type_without_level_that_is_not_said_to_have_none(self) -> None:
+        names = self.without_level()
+        self.write_without_level(*names[1:])
+        self.expect_refusal(f'{names[0]} is missing', 'none.json')
+
+    def test_refuses_a_type_that_is_in_a_level_and_in_none(self) -> None:
+        self.write_without_level(*sorted([*self.without_level(), 'uart16550']))
+        self.expect_refusal('uart16550 is in level 1')
+
+    def test_refuses_a_type_without_level_that_nobody_has_or_that_is_not_frozen(self) -> None:
+        names = self.without_level()
+        self.write_without_level(*names, 'zeppelin')
+        self.expect_refusal('zeppelin is not in the list device_types')
+        self.write_without_level(*names)
+        (self.root / f'schema/{names[0]}/frozen/v1.0.bfbs').unlink()
+        self.expect_refusal(f'no frozen schema of {names[0]} 1.0', 'freeze.sh')
+
+    def test_refuses_a_list_without_level_that_is_no_sorted_list(self) -> None:
+        self.write_without_level(*reversed(self.without_level()))
+        self.expect_refusal('none.json: chunks are sorted')
+        (self.levels / 'none.json').write_text('{"level": 1, "chunks": []}')
+        self.expect_refusal('none.json: needs "level": null')
+
     def test_refuses_features_without_a_proper_name(self) -> None:
         self.content['chunks']['lapic']['features'] = ['Not A Name']
         self.expect_refusal('features are a list of names')

@@ -403,6 +403,21 @@ TEST_F(LevelTest, RefusesLevelsAndDevicesThatDoNotExist) {
   EXPECT_EQ(missing.error().kind(), ErrorKind::kInternal);
 }
 
+TEST_F(LevelTest, SaysWhyALevelDoesNotKnowADevice) {
+  add(k10, R"({label: "b", parts: []})");
+  const auto refuse = [&](std::vector<ReleaseLevel> levels) {
+    const auto migrator = Migrator::create(toy_.types(), std::move(levels), toy_registry());
+    EXPECT_TRUE(migrator);
+    const auto result = migrator->convert_to_level(manifest_, states_, 1, {});
+    EXPECT_FALSE(result);
+    EXPECT_EQ(result.error().kind(), ErrorKind::kUnsupported);
+    EXPECT_EQ(result.error().device(), "isa0/toy@40");
+    return std::string(result.error().message());
+  };
+  EXPECT_THAT(refuse({{1, {}, {}}, {2, {}, {{"toy", k10, {}}}}}), HasSubstr("it came later"));
+  EXPECT_THAT(refuse({{1, {}, {}}, {2, {}, {}}}), HasSubstr("nor does any other"));
+}
+
 TEST_F(LevelTest, BoundsWhatTheSharedPartsOfManyStatesUnfoldTo) {
   // One part of 64 KiB, referred to 200 times by each of 24 states.
   flatbuffers::FlatBufferBuilder builder;

@@ -60,6 +60,16 @@ TEST(Versions, EveryLevelNamesVersionsThatAreFrozenAndFeaturesThatExist) {
   }
 }
 
+TEST(Versions, ATypeWithoutLevelHasAFrozenSchemaAndIsInNone) {
+  const std::vector<ChunkType> types = frozen_device_chunk_types();
+  for (const std::string_view name : {"hpet", "bhyve_private", "virtio_net"}) {
+    EXPECT_TRUE(std::any_of(types.begin(), types.end(), [&](const ChunkType& type) {
+      return type.name == name;
+    })) << name;
+    for (const ReleaseLevel& level : release_levels()) EXPECT_EQ(level.find(name), nullptr) << name;
+  }
+}
+
 TEST(Versions, LevelOneIsWhatWasReleasedFirst) {
   const ReleaseLevel level = release_levels().front();
   EXPECT_EQ(level.chunks.size(), 13u);

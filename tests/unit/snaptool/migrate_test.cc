@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/temp_dir.h"
@@ -52,6 +53,22 @@ TEST_F(Migrate, GoesUpToTheLevelOfThisBuildAndDownAgain) {
   }
   EXPECT_EQ(std::filesystem::status(down).permissions(),
             std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+}
+
+TEST_F(Migrate, HasLevelsThatNameEveryTypeOnceOrSayThatItHasNone) {
+  const Json levels = run_tool({"levels", "--json"}).json();
+  const std::string text = run_tool({"levels"}).out;
+  const auto& newest = levels["levels"].back()["chunks"];
+  std::size_t without = 0;
+  for (const auto& [type, versions] : levels["versions"].items()) {
+    const auto& others = levels["without_level"];
+    const bool in_none = std::find(others.begin(), others.end(), type) != others.end();
+    EXPECT_NE(newest.contains(type), in_none) << type;
+    EXPECT_THAT(text, HasSubstr((in_none ? " " : "\n") + type)) << text;
+    without += in_none ? 1 : 0;
+  }
+  EXPECT_EQ(levels["without_level"].size(), without);
+  EXPECT_THAT(text, HasSubstr("\nin no level, since snapvmm does not emulate them: ahci bhyve_private "));
 }
 
 TEST_F(Migrate, SaysInTheFileWhereItComesFrom) {
