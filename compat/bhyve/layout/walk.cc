@@ -245,6 +245,7 @@ class Walker final : public Scope {
       field.size = *list;
     }
     if (auto taken = source_.take(field); !taken) return placed(std::move(taken).error(), item.name);
+    if (item.type == Type::kHostPointer && has_vcpu && is_all_zero(bytes_of(field))) field.mark = Mark::kNone;
     walked_.size += field.size;
     walked_.fields.push_back(std::move(field));
     return {};

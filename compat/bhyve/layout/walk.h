@@ -19,7 +19,8 @@ struct Field {
   const Item* item = nullptr;  // never null; gives the type
   std::uint64_t offset = 0;    // in the chunk
   std::uint64_t size = 0;      // bytes
-  /// The item's, or kMeaningless in the record of a vCPU that the machine does not have.
+  /// The item's, but kMeaningless in the record of a vCPU that the machine does not have, and kNone for a host
+  /// pointer that is 0.
   Mark mark = Mark::kNone;
   std::string_view remark = {};
 

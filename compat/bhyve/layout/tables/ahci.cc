@@ -22,11 +22,9 @@ constexpr Item kIoRequest[] = {
     gaddr("cfis"), u32("len"), u32("done"), i32("slot"), i32("more"), i32("readop"),
 };
 
-constexpr Item kBusyRequest[] = {record("req", kBlockRequest)};
-
 constexpr Item kBusy[] = {
     i32("index").note("in ioreq; -1 ends the list"),
-    group(kBusyRequest).if_not_null("index"),
+    group(kBlockRequest).if_not_null("index"),
 };
 
 constexpr Item kBlockDevice[] = {

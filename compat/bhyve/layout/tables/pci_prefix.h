@@ -7,7 +7,7 @@
 namespace vmsnap::compat::bhyve::tables {
 
 inline constexpr Item kBar[] = {
-    u32("type").note("0 none, 1 I/O, 2 32-bit memory, 3 64-bit memory, 4 upper half of a 64-bit BAR, 5 ROM"),
+    i32("type").note("0 none, 1 I/O, 2 32-bit memory, 3 64-bit memory, 4 upper half of a 64-bit BAR, 5 ROM"),
     u64("size"),
     u64("addr"),
 };

@@ -21,7 +21,7 @@ constexpr Item kEnd[] = {
 
 constexpr Item kVcpuA[] = {
     group(kBeginning),
-    u32("boot_state").note("0 waits for INIT, 1 waits for SIPI, 2 runs"),
+    i32("boot_state").note("0 waits for INIT, 1 waits for SIPI, 2 runs"),
     group(kEnd),
 };
 

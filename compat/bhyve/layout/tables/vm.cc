@@ -6,14 +6,14 @@ namespace vmsnap::compat::bhyve::tables {
 namespace {
 
 constexpr Item kExitInfo[] = {
-    u32("exitcode"),
+    i32("exitcode"),
     i32("inst_length"),
     u64("rip"),
     bytes("union", 120).note("by exitcode; differs between kernels in what lies where"),
 };
 
 constexpr Item kVcpu[] = {
-    u32("x2apic_state").note("0 disabled, 1 enabled"),
+    i32("x2apic_state").note("0 disabled, 1 enabled"),
     u64("exitintinfo"),
     i32("exc_vector"),
     i32("exc_errcode_valid"),

@@ -13,6 +13,7 @@ constexpr Item kIntelVcpu[] = {
 
 constexpr Item kIntelItems[] = {for_each_vcpu_of_a(kIntelVcpu)};
 
+constexpr std::string_view kHostRegister = "register of the host";
 constexpr std::string_view kReserved = "reserved in the VMCB";
 
 /// The VMCB from 0xa0 to 0xbff of its state save area.
@@ -61,13 +62,13 @@ constexpr Item kAmdVcpu[] = {
     u8("tlb_ctrl"),
     record("save_area", kSaveArea).note("the VMCB as it is in memory"),
     group(kAmdRegisters, "AMD general registers"),
-    u64("host_dr0"),
-    u64("host_dr1"),
-    u64("host_dr2"),
-    u64("host_dr3"),
-    u64("host_dr6"),
-    u64("host_dr7"),
-    u64("host_debugctl"),
+    u64("host_dr0").meaningless(kHostRegister),
+    u64("host_dr1").meaningless(kHostRegister),
+    u64("host_dr2").meaningless(kHostRegister),
+    u64("host_dr3").meaningless(kHostRegister),
+    u64("host_dr6").meaningless(kHostRegister),
+    u64("host_dr7").meaningless(kHostRegister),
+    u64("host_debugctl").meaningless(kHostRegister),
     group(kAmdRun, "AMD run state"),
 };
 

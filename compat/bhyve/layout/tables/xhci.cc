@@ -31,7 +31,7 @@ constexpr Item kTransferBlock[] = {
 };
 
 constexpr Item kTransfer[] = {
-    record("data", kTransferBlock).times(8),
+    record("block", kTransferBlock).times(8),
     flag_pointer("ureq"),
     bytes("request", 8).if_not_zero("ureq").note("USB device request"),
     i32("ndata"),
