@@ -28,8 +28,10 @@ struct Listed {
   std::string label;
 };
 
-/// What is unusual about the bytes of a name; empty when nothing is.
-std::string unsafe(std::string_view name) {
+constexpr std::size_t kLongestName = 255;
+
+/// What is unusual about the bytes of a name, unless it is that they read like a path; empty when nothing is.
+std::string odd_bytes(std::string_view name) {
   if (!reflect::is_utf8(name)) return "is not UTF-8, so strict readers of JSON refuse the .meta file";
   for (std::string_view rest = name; !rest.empty();) {
     const reflect::CodePoint point = reflect::decode_utf8(rest);
@@ -37,9 +39,11 @@ std::string unsafe(std::string_view name) {
       return "has control characters or invisible ones; it is shown with escapes";
     rest.remove_prefix(point.length);
   }
-  if (name.find('/') != std::string_view::npos || name == "." || name == "..")
-    return "reads like a path; it is never used as one";
   return {};
+}
+
+bool is_like_a_path(std::string_view name) {
+  return name.find('/') != std::string_view::npos || name == "." || name == "..";
 }
 
 class Checker {
@@ -131,19 +135,31 @@ class Checker {
           fmt::format("ncpus is {}, but bhyve has at most {}", meta_.ncpus, kMostCpus));
     }
     if (!meta_.vmname) return;
-    if (const std::string odd = unsafe(*meta_.vmname); !odd.empty())
-      say(Code::kUnsafeName, Severity::kWarning,
-          fmt::format("the name of the machine, {}, {}", shown(*meta_.vmname), odd));
+    // Only a machine's name is a person's to choose freely.
+    check_name(*meta_.vmname, Severity::kNote, [&](Code code, Severity severity, std::string sentence) {
+      say(code, severity, "the machine's name " + std::move(sentence));
+    });
   }
 
   void check_names(const Listed& listed) {
-    for (const std::string* name :
-         {&listed.entry->name, listed.entry->debug_name ? &*listed.entry->debug_name : nullptr}) {
-      if (name == nullptr) continue;
-      const std::string odd = unsafe(*name);
-      if (odd.empty()) continue;
-      in_meta(Code::kUnsafeName, Severity::kWarning, listed,
-              fmt::format("the name {} {}", shown(*name), odd));
+    const auto say = [&](Code code, Severity severity, std::string sentence) {
+      in_meta(code, severity, listed, "the name " + std::move(sentence));
+    };
+    check_name(listed.entry->name, Severity::kWarning, say);
+    if (listed.entry->debug_name) check_name(*listed.entry->debug_name, Severity::kWarning, say);
+  }
+
+  template <typename Say>
+  static void check_name(const std::string& name, Severity path_severity, const Say& say) {
+    if (const std::string odd = odd_bytes(name); !odd.empty())
+      say(Code::kUnsafeName, Severity::kWarning, fmt::format("{} {}", shown(name), odd));
+    if (is_like_a_path(name))
+      say(Code::kUnsafeName, path_severity,
+          fmt::format("{} reads like a path; it is never used as one", shown(name)));
+    if (name.size() > kLongestName) {
+      say(Code::kLongName, Severity::kWarning,
+          fmt::format("{} has {} bytes, but none that bhyve writes has more than {}", shown(name),
+                      name.size(), kLongestName));
     }
   }
 
@@ -174,6 +190,7 @@ class Checker {
     if (!chunk) {
       in_meta(Code::kUnknownChunk, Severity::kWarning, listed,
               "this is no chunk that the kernel of any known bhyve writes; it is not read");
+      unread_.insert(&entry);
       return;
     }
     if (entry.request && entry.debug_name && kernel_chunk_by_name(*entry.debug_name) != chunk) {
@@ -199,6 +216,7 @@ class Checker {
     in_meta(Code::kDuplicate, Severity::kWarning, listed,
             fmt::format("{} is {} already; bhyve takes the first and never reads this one", first.label,
                         of_what));
+    unread_.insert(listed.entry);
   }
 
   void check_all_there() {
@@ -222,7 +240,7 @@ class Checker {
     check_names(listed);
     check_range(listed);
     if (entry.request || entry.name.empty()) {
-      in_meta(Code::kNamelessDevice, Severity::kError, listed,
+      in_meta(Code::kNamelessDevice, entry.request ? Severity::kError : Severity::kWarning, listed,
               "the entry has no name of a device, so whose state this is cannot be told");
       return;
     }
@@ -237,7 +255,13 @@ class Checker {
     } else if (name.pci) {
       const std::tuple key(name.pci->bus, name.pci->slot, name.pci->function);
       const auto [other, is_alone] = seen_places_.emplace(key, &listed);
-      if (!is_alone) say_duplicate(listed, *other->second, "at the same PCI address");
+      if (!is_alone) {
+        in_meta(Code::kDuplicate, Severity::kWarning, listed,
+                fmt::format(
+                    "{} is at the same PCI address, in another spelling; a bhyve reads the one that it would "
+                    "write",
+                    other->second->label));
+      }
     }
     if (entry.size != 0) return;
     if (entry.form == EntryForm::kSnapshotReq) {
@@ -263,23 +287,15 @@ class Checker {
     std::stable_sort(by_offset.begin(), by_offset.end(), [](const Listed* a, const Listed* b) {
       return a->entry->file_offset < b->entry->file_offset;
     });
-    std::uint64_t covered = 0;
-    const Listed* last = nullptr;
+    std::uint64_t covered = 0;     // by any chunk
+    const Listed* last = nullptr;  // of those that are read, the one that reaches furthest
     for (const Listed* listed : by_offset) {
-      const std::uint64_t begin = listed->entry->file_offset;
-      check_gap(covered, begin);
-      if (begin < covered) {
-        explained_.insert(begin);
-        in_kern(
-            Code::kOverlap, Severity::kError, listed->label, begin,
-            fmt::format(
-                "the chunk begins here, but {} reaches up to {}; the size or the offset of one of them is "
-                "wrong",
-                last->label, covered));
-      }
-      const std::uint64_t end = end_of(*listed->entry);
-      if (last == nullptr || end > covered) last = listed;
-      covered = std::max(covered, end);
+      const MetaEntry& entry = *listed->entry;
+      check_gap(covered, entry.file_offset);
+      covered = std::max(covered, end_of(entry));
+      if (unread_.contains(&entry)) continue;
+      if (last != nullptr && entry.file_offset < end_of(*last->entry)) say_overlap(*listed, *last);
+      if (last == nullptr || end_of(entry) > end_of(*last->entry)) last = listed;
     }
     check_gap(covered, set_.kern_size());
     check_order(chunks);
@@ -288,6 +304,16 @@ class Checker {
   /// Where the chunk ends, but not after the file does.
   [[nodiscard]] std::uint64_t end_of(const MetaEntry& entry) const {
     return std::min(checked_add(entry.file_offset, entry.size).value_or(UINT64_MAX), set_.kern_size());
+  }
+
+  void say_overlap(const Listed& listed, const Listed& before) {
+    const std::uint64_t begin = listed.entry->file_offset;
+    explained_.insert(begin);
+    in_kern(
+        Code::kOverlap, Severity::kError, listed.label, begin,
+        fmt::format(
+            "the chunk begins here, but {} reaches up to {}; the size or the offset of one of them is wrong",
+            before.label, end_of(*before.entry)));
   }
 
   void check_gap(std::uint64_t begin, std::uint64_t end) {
@@ -324,6 +350,7 @@ class Checker {
   std::map<KernelChunk, const Listed*> seen_chunks_;
   std::map<std::string_view, const Listed*> seen_names_;
   std::map<std::tuple<std::uint8_t, std::uint8_t, std::uint8_t>, const Listed*> seen_places_;
+  std::set<const MetaEntry*> unread_;  // by bhyve and by us: what lies where they do is no less certain
   std::set<std::uint64_t> explained_;  // offsets that a gap or an overlap has been reported for
   std::vector<SetFinding> findings_;
 };
@@ -380,6 +407,8 @@ std::string_view to_string(SetFinding::Code code) {
       return "nameless-device";
     case Code::kUnsafeName:
       return "unsafe-name";
+    case Code::kLongName:
+      return "long-name";
     case Code::kUnreadableAddress:
       return "unreadable-address";
     case Code::kUnknownKey:

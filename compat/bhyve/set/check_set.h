@@ -42,6 +42,7 @@ struct SetFinding {
     kEmptyDevice,        // size 0 in the form where that makes bhyve refuse
     kNamelessDevice,     // a number, or no text
     kUnsafeName,         // control characters, no UTF-8, path separators
+    kLongName,           // more than 255 bytes
     kUnreadableAddress,  // "@" in a device's name, but no PCI address after it
     kUnknownKey,         // in the .meta
   };

@@ -248,7 +248,7 @@ class MetaParser {
   }
 
   static Result<bool> decode(std::optional<std::string>& out, const JsonToken& token, std::string_view key) {
-    auto text = decode_string(token, kMaxMetaName);
+    auto text = decode_string(token, kMaxMetaTextSize);
     if (!text) return std::move(text).error().in_field(key);
     out = std::move(*text);
     return true;

@@ -17,7 +17,6 @@ namespace vmsnap::compat::bhyve {
 
 inline constexpr std::size_t kMaxMetaTextSize = std::size_t{4} << 20;  // bytes of a `.meta`
 inline constexpr std::size_t kMaxMetaEntries = 4096;                   // of both arrays
-inline constexpr std::size_t kMaxMetaName = 1024;                      // bytes
 inline constexpr std::size_t kMaxUnknownKeys = 64;                     // that are remembered
 
 /// By which key an entry says what it is. Generations A, A2 and B write kSnapshotReq, C0 and C kDevice; each

@@ -15,8 +15,6 @@ Error refused(std::string sentence) {
 }
 
 Result<void> check_text(std::string_view text) {
-  if (text.size() > kMaxMetaName)
-    return refused(fmt::format("the name {} is longer than {} bytes; shorten it", shown(text), kMaxMetaName));
   if (text.find('\0') != std::string_view::npos)
     return refused(fmt::format("the name {} has a NUL in it, which a .meta file cannot say", shown(text)));
   return {};
