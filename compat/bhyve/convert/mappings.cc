@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "bhyve/convert/mappings.h"
+
+#include <array>
+
+namespace vmsnap::compat::bhyve {
+
+std::span<const Mapping* const> all_mappings() {
+  static constexpr std::array kAll = {
+      &mappings::kVhpet,
+  };
+  return kAll;
+}
+
+}  // namespace vmsnap::compat::bhyve
