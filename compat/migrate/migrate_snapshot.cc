@@ -5,8 +5,6 @@
 
 #include <algorithm>
 
-#include "base/atomic_file.h"
-#include "snapshot/copy_rules.h"
 #include "snapshot/copy_writer.h"
 #include "snapshot/provenance.h"
 
@@ -76,39 +74,20 @@ Result<ByteVector> make_provenance(const SnapshotReader& from, const MigrationRe
   return encode(migrations);
 }
 
-/// What is neither the container's nor the state of a device, as far as it may be copied; all RAM chunks.
-Result<void> plan_chunks(const SnapshotReader& from, CopyPlan& plan, std::vector<std::string>& left_out) {
-  for (const ChunkRecord& chunk : from.container().chunks()) {
-    if (is_ram_chunk(chunk.header.type)) plan.memory.push_back(&chunk);
-  }
-  for (const ChunkRecord* chunk : from.unknown_chunks()) {
-    if (chunk->header.type == kChunkProvenance) continue;
-    auto copied = is_copied(*chunk, *from.schema_of(*chunk), true, left_out);
-    if (!copied) return std::move(std::move(copied).error().in_file(from.container().file().name()));
-    if (*copied) plan.chunks.push_back({chunk, chunk->header.instance});
-  }
-  leave_out_features(from.header(), left_out);
-  return {};
-}
-
 Result<SnapshotSummary> write(const SnapshotReader& from, const std::string& to, const Migrator& migrator,
                               const LevelConversion& conversion, const MigrateOptions& options,
                               std::vector<std::string>& left_out) {
   const ConvertedMachine& machine = *conversion.converted;
-  std::vector<CopiedSchema> schemas;
-  for (const EmbeddedSchema& schema : from.schemas()) {
-    schemas.push_back({schema, &from.container().chunks()[schema.chunk]});
-  }
-  CopyPlan plan;
-  plan.file = &from.container().file();
-  plan.arch = from.header().arch;
-  plan.schemas = schemas;
+  VMSNAP_ASSIGN_OR_RETURN(CopyPlan plan, plan_copy(from));
   VMSNAP_ASSIGN_OR_RETURN(plan.manifest.meta, encode(machine.manifest));
-  VMSNAP_ASSIGN_OR_RETURN(plan.memory_map, copy_table(from, kChunkMemoryMap));
-  plan.segments = from.memory_map();
-  plan.losses.assign(from.losses().begin(), from.losses().end());
   plan.header = &from.header();
-  VMSNAP_RETURN_IF_ERROR(plan_chunks(from, plan, left_out));
+  for (const ChunkRecord& chunk : from.container().chunks()) {
+    if (is_ram_chunk(chunk.header.type)) plan.memory.push_back(&chunk);
+  }
+  const auto is_replaced = [](const ChunkRecord& chunk, bool is_state) {
+    return is_state || chunk.header.type == kChunkProvenance;
+  };
+  VMSNAP_RETURN_IF_ERROR(plan_chunks(from, plan, left_out, is_replaced));
   for (const DeviceEntry& device : machine.manifest.devices) {
     const ChunkType* type = migrator.find(device.type, device.version);
     plan.added.push_back({type, device.instance, kChunkCritical, machine.states[device.instance]});
@@ -117,16 +96,9 @@ Result<SnapshotSummary> write(const SnapshotReader& from, const std::string& to,
   VMSNAP_ASSIGN_OR_RETURN(const ByteVector provenance, make_provenance(from, conversion.report, options));
   plan.added.push_back({&annotations.front(), 0, kChunkSafeToCopy, provenance});
 
-  VMSNAP_ASSIGN_OR_RETURN(AtomicFile target, AtomicFile::create(to));
-  FileSink sink(target.file());
   SnapshotWriteOptions write_options;
   write_options.pass = options.pass;
-  VMSNAP_ASSIGN_OR_RETURN(SnapshotSummary written, write_copy(sink, plan, write_options));
-  if (auto checked = check_copy(from, target.file(), written); !checked) {
-    return std::move(std::move(checked).error().in_file(to));
-  }
-  VMSNAP_RETURN_IF_ERROR(target.publish());
-  return written;
+  return publish_copy(from, to, [&](Sink& sink) { return write_copy(sink, plan, write_options); });
 }
 
 }  // namespace

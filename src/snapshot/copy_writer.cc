@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <set>
 
+#include "base/atomic_file.h"
 #include "container/chunk_reader.h"
 #include "container/chunk_writer.h"
 #include "snapshot/copy_rules.h"
@@ -194,6 +195,15 @@ class CopyWriter {
   std::vector<EmbeddedSchema> own_;
 };
 
+/// Checks that what was just written can be opened, and that its tables say it holds the memory of `from`.
+Result<void> check_copy(const SnapshotReader& from, const File& written, const SnapshotSummary& summary) {
+  VMSNAP_ASSIGN_OR_RETURN(const SnapshotReader to, reopen(written));
+  VMSNAP_ASSIGN_OR_RETURN(const Digest128 before, from.memory_digest());
+  VMSNAP_ASSIGN_OR_RETURN(const Digest128 after, to.memory_digest());
+  if (before == after && to.root() == summary.root) return {};
+  return Error(ErrorKind::kInternal, "the copy does not hold the same memory as the original");
+}
+
 }  // namespace
 
 Result<SnapshotSummary> write_copy(Sink& sink, const CopyPlan& plan, const SnapshotWriteOptions& options) {
@@ -209,6 +219,35 @@ Result<CopiedTable> copy_table(const SnapshotReader& from, FourCc type) {
   return CopiedTable{std::move(meta), chunk->header.schema_id};
 }
 
+Result<CopyPlan> plan_copy(const SnapshotReader& from) {
+  CopyPlan plan;
+  plan.file = &from.container().file();
+  plan.arch = from.header().arch;
+  for (const EmbeddedSchema& schema : from.schemas()) {
+    plan.schemas.push_back({schema, &from.container().chunks()[schema.chunk]});
+  }
+  VMSNAP_ASSIGN_OR_RETURN(plan.memory_map, copy_table(from, kChunkMemoryMap));
+  plan.segments = from.memory_map();
+  plan.losses.assign(from.losses().begin(), from.losses().end());
+  return plan;
+}
+
+Result<void> plan_chunks(const SnapshotReader& from, CopyPlan& plan, std::vector<std::string>& left_out,
+                         const IsReplaced& is_replaced) {
+  std::set<std::uint32_t> unknown;
+  for (const ChunkRecord* chunk : from.unknown_chunks()) unknown.insert(chunk->header.sequence);
+  for (const ChunkRecord& chunk : from.container().chunks()) {
+    if (is_container_chunk(chunk.header.type)) continue;
+    const bool is_unknown = unknown.count(chunk.header.sequence) != 0;
+    if (is_replaced(chunk, !is_unknown)) continue;
+    auto copied = is_copied(chunk, *from.schema_of(chunk), is_unknown, left_out);
+    if (!copied) return std::move(std::move(copied).error().in_file(from.container().file().name()));
+    if (*copied) plan.chunks.push_back({&chunk, chunk.header.instance});
+  }
+  leave_out_features(from.header(), left_out);
+  return {};
+}
+
 Result<SnapshotReader> reopen(const File& written) {
   UniqueFd fd(::fcntl(written.fd(), F_DUPFD_CLOEXEC, 0));
   if (!fd) return io_error("cannot be opened twice", errno).in_file(written.name());
@@ -218,12 +257,16 @@ Result<SnapshotReader> reopen(const File& written) {
   return SnapshotReader::open(File::adopt(std::move(fd), written.name()), options);
 }
 
-Result<void> check_copy(const SnapshotReader& from, const File& written, const SnapshotSummary& summary) {
-  VMSNAP_ASSIGN_OR_RETURN(const SnapshotReader to, reopen(written));
-  VMSNAP_ASSIGN_OR_RETURN(const Digest128 before, from.memory_digest());
-  VMSNAP_ASSIGN_OR_RETURN(const Digest128 after, to.memory_digest());
-  if (before == after && to.root() == summary.root) return {};
-  return Error(ErrorKind::kInternal, "the copy does not hold the same memory as the original");
+Result<SnapshotSummary> publish_copy(const SnapshotReader& from, const std::string& to,
+                                     const std::function<Result<SnapshotSummary>(Sink&)>& write) {
+  VMSNAP_ASSIGN_OR_RETURN(AtomicFile target, AtomicFile::create(to));
+  FileSink sink(target.file());
+  VMSNAP_ASSIGN_OR_RETURN(SnapshotSummary written, write(sink));
+  if (auto checked = check_copy(from, target.file(), written); !checked) {
+    return std::move(std::move(checked).error().in_file(to));
+  }
+  VMSNAP_RETURN_IF_ERROR(target.publish());
+  return written;
 }
 
 }  // namespace vmsnap

@@ -3,8 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
-#include <span>
+#include <string>
 #include <vector>
 
 #include "base/file.h"
@@ -51,7 +52,7 @@ struct AddedChunk {
 struct CopyPlan {
   const File* file = nullptr;
   std::uint32_t arch = 0;
-  std::span<const CopiedSchema> schemas;  // those that nothing uses are left out
+  std::vector<CopiedSchema> schemas;  // those that nothing uses are left out
   CopiedTable manifest;
   CopiedTable memory_map;
   MemoryMap segments;  // what memory_map says
@@ -74,12 +75,28 @@ struct CopyPlan {
 /// CONF or MEMM of an open snapshot, as it is there. Errors: Io, Corrupt.
 [[nodiscard]] Result<CopiedTable> copy_table(const SnapshotReader& from, FourCc type);
 
+/// What every copy of `from` has in common: its architecture, schemas, memory map and losses. The manifest,
+/// the memory itself and all other chunks are the caller's affair. The plan refers to `from`. Errors: Io,
+/// Corrupt.
+[[nodiscard]] Result<CopyPlan> plan_copy(const SnapshotReader& from);
+
+/// True for a chunk that the caller makes anew or does without; `is_state`: it is the state of a device.
+using IsReplaced = std::function<bool(const ChunkRecord& chunk, bool is_state)>;
+
+/// Adds the chunks of `from` that are neither the container's nor replaced to the plan, as far as they may be
+/// copied; what may not be, and the features that a copy does not announce, to `left_out`. Errors:
+/// Unsupported (a critical chunk that may not be copied).
+[[nodiscard]] Result<void> plan_chunks(const SnapshotReader& from, CopyPlan& plan,
+                                       std::vector<std::string>& left_out, const IsReplaced& is_replaced);
+
 /// Opens what was just written, at level meta, before it is published. Errors: as SnapshotReader::open().
 [[nodiscard]] Result<SnapshotReader> reopen(const File& written);
 
-/// Checks that what was just written can be opened, and that its tables say it holds the memory of `from`.
-/// Errors: as reopen(); Internal.
-[[nodiscard]] Result<void> check_copy(const SnapshotReader& from, const File& written,
-                                      const SnapshotSummary& summary);
+/// Has `write` fill a file that appears when it is complete and on the disk (AtomicFile, mode 0600), and when
+/// its tables say that it holds the memory of `from`, whose place it may take. Errors: Io; those of `write`
+/// and of reopen(); Internal (other memory).
+[[nodiscard]] Result<SnapshotSummary> publish_copy(
+    const SnapshotReader& from, const std::string& to,
+    const std::function<Result<SnapshotSummary>(Sink&)>& write);
 
 }  // namespace vmsnap

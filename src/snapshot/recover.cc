@@ -51,7 +51,6 @@ class Recovery {
       if (segment.has_batches()) options.encoding = RamEncoding::kExtents;
       if (segment.is_compressed()) options.codec = Codec::kLz4;
     }
-    plan_.schemas = schemas_;
     plan_.source = [this](std::uint32_t id) -> Result<std::unique_ptr<ExtentSource>> {
       return std::unique_ptr<ExtentSource>(std::make_unique<RemainsSource>(segments_[id], lost_extents_[id]));
     };
@@ -88,9 +87,9 @@ class Recovery {
   }
 
   [[nodiscard]] const EmbeddedSchema* find_schema(std::uint32_t id) const {
-    const auto found = std::find_if(schemas_.begin(), schemas_.end(),
+    const auto found = std::find_if(plan_.schemas.begin(), plan_.schemas.end(),
                                     [&](const CopiedSchema& copied) { return copied.schema.id == id; });
-    return found == schemas_.end() ? nullptr : &found->schema;
+    return found == plan_.schemas.end() ? nullptr : &found->schema;
   }
 
   /// The schema of a chunk, if the file still has it and it is of the chunk's type.
@@ -116,26 +115,26 @@ class Recovery {
     if (xxh3_64(body) != chunk.header.body_hash || xxh3_128(body) != schema->content_hash) {
       return Reason("the hash of the schema is wrong");
     }
-    const bool again = find_schema(schema->id) != nullptr ||
-                       (schema->chunk_type == kChunkSchema &&
-                        std::any_of(schemas_.begin(), schemas_.end(), [](const CopiedSchema& copied) {
-                          return copied.schema.chunk_type == kChunkSchema;
-                        }));
+    const bool again =
+        find_schema(schema->id) != nullptr ||
+        (schema->chunk_type == kChunkSchema &&
+         std::any_of(plan_.schemas.begin(), plan_.schemas.end(),
+                     [](const CopiedSchema& copied) { return copied.schema.chunk_type == kChunkSchema; }));
     if (schema->id != chunk.header.instance || schema->id == 0 || again) {
       return Reason("another schema has its number");
     }
-    schemas_.push_back({std::move(*schema), &chunk});
+    plan_.schemas.push_back({std::move(*schema), &chunk});
     return Reason();
   }
 
   Result<void> look_at_schemas() {
     for (const ChunkRecord& chunk : chunks_) {
-      if (chunk.header.type != kChunkSchema || schemas_.size() >= kMaxSchemaCount) continue;
+      if (chunk.header.type != kChunkSchema || plan_.schemas.size() >= kMaxSchemaCount) continue;
       VMSNAP_ASSIGN_OR_RETURN(Reason reason, add_schema(chunk));
       if (reason) lose_chunk(chunk.header, std::move(*reason));
     }
     const std::vector<ChunkType> own_types = container_chunk_types();
-    for (const CopiedSchema& copied : schemas_) {
+    for (const CopiedSchema& copied : plan_.schemas) {
       const auto own = std::find_if(own_types.begin(), own_types.end(), [&](const ChunkType& type) {
         return type.type == copied.schema.chunk_type;
       });
@@ -432,7 +431,6 @@ class Recovery {
   std::uint64_t file_size_ = 0;
   FileHeader header_;
   std::vector<ChunkRecord> chunks_;
-  std::vector<CopiedSchema> schemas_;
   Manifest manifest_;
   std::map<std::uint32_t, const ChunkRecord*> states_;  // by instance
   std::vector<const ChunkRecord*> others_;
