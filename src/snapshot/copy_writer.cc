@@ -134,16 +134,8 @@ class CopyWriter {
     for (const MemorySegment& segment : plan_.segments.segments) summary.ram_bytes += segment.size;
     for (const ChunkRecord* chunk : plan_.memory) {
       const ChunkHeader& header = chunk->header;
-      VMSNAP_ASSIGN_OR_RETURN(const ByteVector meta, read_meta(*plan_.file, *chunk));
-      const ChunkSpec spec{header.type, header.schema_id, header.instance, header.flags};
-      if (header.body_size == 0) {
-        VMSNAP_RETURN_IF_ERROR(writer_->append(spec, meta));
-        continue;
-      }
-      const auto body = [&](Sink& sink) { return copy_unread(*chunk, sink); };
-      VMSNAP_RETURN_IF_ERROR(writer_->append(
-          spec, meta,
-          StreamedBody{header.body_size, header.body_hash, body, body_alignment(header, file_header)}));
+      VMSNAP_RETURN_IF_ERROR(append({chunk, header.instance}, body_alignment(header, file_header),
+                                    [&](Sink& sink) { return copy_unread(*chunk, sink); }));
       summary.ram_stored_bytes += header.body_size;
     }
     return summary;
@@ -161,14 +153,17 @@ class CopyWriter {
   }
 
   Result<void> write_chunk(const CopiedChunk& copied) {
-    const ChunkRecord& chunk = *copied.chunk;
-    const ChunkHeader& header = chunk.header;
-    VMSNAP_ASSIGN_OR_RETURN(const ByteVector meta, read_meta(*plan_.file, chunk));
+    return append(copied, kChunkAlignment, [&](Sink& sink) { return copy_body(*copied.chunk, sink); });
+  }
+
+  /// Writes a chunk with the meta it has, and with a body, if it has one, that `body` writes.
+  Result<void> append(const CopiedChunk& copied, std::uint64_t alignment,
+                      const std::function<Result<void>(Sink&)>& body) {
+    const ChunkHeader& header = copied.chunk->header;
+    VMSNAP_ASSIGN_OR_RETURN(const ByteVector meta, read_meta(*plan_.file, *copied.chunk));
     const ChunkSpec spec{header.type, header.schema_id, copied.instance, header.flags};
     if (header.body_size == 0) return writer_->append(spec, meta);
-    return writer_->append(spec, meta, StreamedBody{header.body_size, header.body_hash, [&](Sink& sink) {
-                                                      return copy_body(chunk, sink);
-                                                    }});
+    return writer_->append(spec, meta, StreamedBody{header.body_size, header.body_hash, body, alignment});
   }
 
   /// Bodies with leaves are copied as they are: where the leaves stand, only who knows the type knows.
