@@ -207,9 +207,7 @@ Result<SnapshotSummary> write_copy(Sink& sink, const CopyPlan& plan, const Snaps
 }
 
 Result<CopiedTable> copy_table(const SnapshotReader& from, FourCc type) {
-  const auto chunks = from.container().chunks();
-  const auto chunk =
-      std::find_if(chunks.begin(), chunks.end(), [&](const ChunkRecord& c) { return c.header.type == type; });
+  const ChunkRecord* chunk = from.container().find(type);
   VMSNAP_ASSIGN_OR_RETURN(ByteVector meta, from.container().meta(*chunk));
   return CopiedTable{std::move(meta), chunk->header.schema_id};
 }

@@ -52,18 +52,23 @@ ByteVector changed(const std::function<void(RawSnapshot&)>& change) {
   return snapshot.bytes();
 }
 
-/// The chunks of small(), to find places in its bytes.
-std::vector<ChunkRecord> chunks_of(const ByteVector& bytes) {
+ChunkReader reader_of(const ByteVector& bytes) {
   auto reader = ChunkReader::open(test::memory_file(bytes));
   if (!reader) std::abort();
-  return {reader->chunks().begin(), reader->chunks().end()};
+  return std::move(*reader);
+}
+
+/// The chunks of small(), to find places in its bytes.
+std::vector<ChunkRecord> chunks_of(const ByteVector& bytes) {
+  const ChunkReader reader = reader_of(bytes);
+  return {reader.chunks().begin(), reader.chunks().end()};
 }
 
 ChunkRecord first(const ByteVector& bytes, FourCc type) {
-  for (const ChunkRecord& chunk : chunks_of(bytes)) {
-    if (chunk.header.type == type) return chunk;
-  }
-  std::abort();
+  const ChunkReader reader = reader_of(bytes);
+  const ChunkRecord* chunk = reader.find(type);
+  if (chunk == nullptr) std::abort();
+  return *chunk;
 }
 
 ByteVector flipped(std::uint64_t (*place)(const ByteVector&)) {

@@ -36,11 +36,6 @@ void expect_refusal(ByteView bytes, ErrorKind kind, const std::string& fragment)
   EXPECT_EQ(reader.error().file(), "memory");
 }
 
-const ChunkRecord& first_of(const ChunkReader& reader, FourCc type) {
-  return *std::find_if(reader.chunks().begin(), reader.chunks().end(),
-                       [&](const ChunkRecord& chunk) { return chunk.header.type == type; });
-}
-
 TEST(ChunkReader, FindsWhatTheWriterWrote) {
   const RawSnapshot raw = sample();
   const auto reader = open(raw.bytes());
@@ -244,7 +239,7 @@ TEST(ChunkReader, RefusesChunksOfTheContainerThatAreNotCritical) {
   ASSERT_TRUE(sound);
   for (const FourCc type :
        {kChunkSchema, kChunkManifest, kChunkMemoryMap, kChunkFlatRam, kChunkEnd, kChunkIndex}) {
-    const ChunkRecord& chunk = first_of(*sound, type);
+    const ChunkRecord& chunk = *sound->find(type);
     ByteVector bytes = good;
     store_le(MutableByteView(bytes), chunk.offset + 8, chunk.header.flags & ~std::uint32_t{kChunkCritical});
     test::reseal(bytes);
@@ -264,7 +259,7 @@ TEST(ChunkReader, RefusesAnInstanceOfWhatThereIsOnlyOneOf) {
   const auto sound = open(good);
   ASSERT_TRUE(sound);
   for (const FourCc type : {kChunkManifest, kChunkMemoryMap, kChunkEnd, kChunkIndex}) {
-    const ChunkRecord& chunk = first_of(*sound, type);
+    const ChunkRecord& chunk = *sound->find(type);
     ByteVector bytes = good;
     store_le<std::uint32_t>(MutableByteView(bytes), chunk.offset + 20, 3);
     test::reseal(bytes);

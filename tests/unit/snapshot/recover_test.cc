@@ -251,10 +251,7 @@ class Cut : public Recover {
   }
 
   static std::uint64_t tables_end(const SnapshotReader& before) {
-    for (const ChunkRecord& chunk : before.container().chunks()) {
-      if (chunk.header.type == kChunkMemoryMap) return chunk.meta_end();
-    }
-    return 0;
+    return before.container().find(kChunkMemoryMap)->meta_end();
   }
 
  private:
