@@ -6,13 +6,12 @@
 #include <algorithm>
 
 #include "snapshot/copy_writer.h"
+#include "snapshot/manifest_limits.h"
 #include "snapshot/provenance.h"
+#include "snapshot/text.h"
 
 namespace vmsnap::compat {
 namespace {
-
-/// What the text of a provenance may have (docs/format.md, section 8.10).
-constexpr std::size_t kMaxSentence = 1000;
 
 Result<LevelConversion> convert(const SnapshotReader& from, const Migrator& migrator,
                                 const MigrateOptions& options) {
@@ -66,9 +65,9 @@ Result<ByteVector> make_provenance(const SnapshotReader& from, const MigrationRe
   for (const DeviceReport& device : report.devices) {
     for (const Outcome& outcome : device.outcomes) {
       if (outcome.kind != OutcomeKind::kLost) continue;
-      std::string sentence = fmt::format("{}: {}", outcome.value, outcome.sentence);
-      sentence.resize(std::min(sentence.size(), kMaxSentence));
-      migration.losses.push_back({device.device, outcome.field, std::move(sentence)});
+      const std::string sentence = fmt::format("{}: {}", outcome.value, outcome.sentence);
+      migration.losses.push_back(
+          {device.device, outcome.field, std::string(cut_text(sentence, kMaxReasonLength))});
     }
   }
   return encode(migrations);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "reflect/text_escape.h"
+#include "snapshot/text.h"
 
 namespace vmsnap::compat {
 namespace {
@@ -26,7 +27,8 @@ class Renderer {
     if (const Scalar* scalar = value.scalar()) number(field, *scalar);
     if (const std::string* text = value.text()) {
       text_ += '"';
-      reflect::append_escaped(text_, std::string_view(*text).substr(0, max_length_));
+      // Not less than max_length_, so that take() says where the text was cut.
+      reflect::append_escaped(text_, cut_text(*text, max_length_ + 3));
       text_ += '"';
     }
     if (const Numbers* numbers = value.numbers()) {
@@ -40,9 +42,7 @@ class Renderer {
 
   std::string take() {
     if (text_.size() <= max_length_) return std::move(text_);
-    std::size_t end = max_length_;
-    while (end > 0 && (static_cast<unsigned char>(text_[end]) & 0xc0) == 0x80) --end;
-    return text_.substr(0, end) + " ...";
+    return std::string(cut_text(text_, max_length_)) + " ...";
   }
 
  private:

@@ -7,6 +7,7 @@
 #include "commands/commands.h"
 #include "snapshot/check.h"
 #include "snapshot/provenance.h"
+#include "snapshot/text.h"
 #include "snapshot_file.h"
 
 namespace vmsnap::snaptool {
@@ -160,10 +161,7 @@ Json to_json(const Facts& facts) {
 /// Free text may have thousands of characters; here the beginning will do.
 std::string shortened(const std::string& text) {
   constexpr std::size_t kLongest = 200;
-  if (text.size() <= kLongest) return text;
-  std::size_t end = kLongest;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // not inside a character
-  return text.substr(0, end) + "...";
+  return text.size() <= kLongest ? text : std::string(cut_text(text, kLongest)) + "...";
 }
 
 void print_line(Output& output, std::string_view name, std::string_view value) {

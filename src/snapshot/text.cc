@@ -6,6 +6,15 @@
 #include "snapshot/manifest_limits.h"
 
 namespace vmsnap {
+namespace {
+
+constexpr std::size_t kLongestCharacter = 4;  // bytes
+
+bool is_continuation(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
+}
+
+}  // namespace
 
 bool is_path(std::string_view text) {
   return !text.empty() && text.size() <= kMaxPathLength &&
@@ -32,7 +41,7 @@ bool is_text(std::string_view text, std::size_t limit) {
                                              : 0;
     if (length == 0 || text.size() - i < length) return false;
     for (std::size_t k = 1; k < length; ++k) {
-      if ((static_cast<unsigned char>(text[i + k]) & 0xC0) != 0x80) return false;
+      if (!is_continuation(text[i + k])) return false;
     }
     const auto second = length > 1 ? static_cast<unsigned char>(text[i + 1]) : 0;
     const bool overlong = (lead == 0xE0 && second < 0xA0) || (lead == 0xF0 && second < 0x90);
@@ -41,6 +50,13 @@ bool is_text(std::string_view text, std::size_t limit) {
     i += length;
   }
   return true;
+}
+
+std::string_view cut_text(std::string_view text, std::size_t limit) {
+  if (text.size() <= limit) return text;
+  std::size_t end = limit;
+  while (end > 0 && limit - end < kLongestCharacter - 1 && is_continuation(text[end])) --end;
+  return text.substr(0, end);
 }
 
 }  // namespace vmsnap

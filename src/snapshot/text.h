@@ -16,4 +16,8 @@ namespace vmsnap {
 /// True for free text: UTF-8 without NUL, of at most `limit` bytes.
 [[nodiscard]] bool is_text(std::string_view text, std::size_t limit);
 
+/// As much of the beginning as `limit` bytes hold, without a part of a UTF-8 character at its end. What is
+/// not UTF-8 may be cut anywhere.
+[[nodiscard]] std::string_view cut_text(std::string_view text, std::size_t limit);
+
 }  // namespace vmsnap

@@ -287,6 +287,17 @@ TEST_F(StateTreeTest, ShowsValuesInASentence) {
   EXPECT_EQ(shown("names", 5), "[\"x\", ...");
 }
 
+TEST_F(StateTreeTest, ShowsNoPartOfACharacterWhereItCutsAText) {
+  const StateTree tree = decoded(R"({name: "ab\u20ac\u20ac\u20ac"})");
+  const auto place = tree.find("name");
+  ASSERT_TRUE(place) << place.error().to_string();
+  const std::size_t ends[] = {0, 1, 2, 3, 3, 3, 6, 6, 6, 9, 9, 9};
+  for (std::size_t length = 0; length < std::size(ends); ++length) {
+    EXPECT_EQ(render(model_, *place->field, *place->value, length),
+              std::string("\"ab\u20ac\u20ac\u20ac").substr(0, ends[length]) + " ...");
+  }
+}
+
 TEST_F(StateTreeTest, KeepsAnyDataOfAnySchema) {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     reflect::AnyDataOptions options;
