@@ -3,18 +3,10 @@
 
 #include <algorithm>
 
+#include "reflect/text_escape.h"
 #include "snapshot/manifest_limits.h"
 
 namespace vmsnap {
-namespace {
-
-constexpr std::size_t kLongestCharacter = 4;  // bytes
-
-bool is_continuation(char byte) {
-  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
-}
-
-}  // namespace
 
 bool is_path(std::string_view text) {
   return !text.empty() && text.size() <= kMaxPathLength &&
@@ -29,31 +21,13 @@ bool is_name(std::string_view text) {
 }
 
 bool is_text(std::string_view text, std::size_t limit) {
-  if (text.size() > limit) return false;
-  for (std::size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    if (lead == 0) return false;
-    const std::size_t length = lead < 0x80   ? 1
-                               : lead < 0xC2 ? 0
-                               : lead < 0xE0 ? 2
-                               : lead < 0xF0 ? 3
-                               : lead < 0xF5 ? 4
-                                             : 0;
-    if (length == 0 || text.size() - i < length) return false;
-    for (std::size_t k = 1; k < length; ++k) {
-      if (!is_continuation(text[i + k])) return false;
-    }
-    const auto second = length > 1 ? static_cast<unsigned char>(text[i + 1]) : 0;
-    const bool overlong = (lead == 0xE0 && second < 0xA0) || (lead == 0xF0 && second < 0x90);
-    const bool out_of_range = (lead == 0xED && second >= 0xA0) || (lead == 0xF4 && second >= 0x90);
-    if (overlong || out_of_range) return false;
-    i += length;
-  }
-  return true;
+  return text.size() <= limit && text.find('\0') == std::string_view::npos && reflect::is_utf8(text);
 }
 
 std::string_view cut_text(std::string_view text, std::size_t limit) {
   if (text.size() <= limit) return text;
+  constexpr std::size_t kLongestCharacter = 4;  // bytes
+  const auto is_continuation = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
   std::size_t end = limit;
   while (end > 0 && limit - end < kLongestCharacter - 1 && is_continuation(text[end])) --end;
   return text.substr(0, end);

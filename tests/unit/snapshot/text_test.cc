@@ -4,9 +4,33 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <string_view>
 
 namespace vmsnap {
 namespace {
+
+TEST(IsText, AcceptsUtf8UpToTheLimit) {
+  EXPECT_TRUE(is_text("", 0));
+  for (const std::string_view text :
+       {"abcdefgh ijk\n", "\x7F", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xED\x9F\xBF", "\xEE\x80\x80",
+        "\xEF\xBF\xBF", "\xF0\x90\x80\x80", "\xF4\x8F\xBF\xBF"}) {
+    EXPECT_TRUE(is_text(text, text.size())) << text;
+    EXPECT_TRUE(is_text("eight---" + std::string(text), 100)) << text;
+    EXPECT_FALSE(is_text(text, text.size() - 1)) << text;
+  }
+}
+
+TEST(IsText, RefusesWhatIsNotUtf8) {
+  EXPECT_FALSE(is_text(std::string("a\0b", 3), 100));
+  EXPECT_FALSE(is_text(std::string("twelve bytes\0", 13), 100));
+  for (const std::string_view text :
+       {"\x80", "\xBF", "\xC0\x80", "\xC1\xBF", "\xC2", "\xC2\x41", "\xE0\x9F\xBF", "\xE2\x82",
+        "\xE2\x82\x41", "\xED\xA0\x80", "\xED\xBF\xBF", "\xF0\x8F\xBF\xBF", "\xF0\x9F\x98",
+        "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xF8\x88\x80\x80\x80", "\xFF"}) {
+    EXPECT_FALSE(is_text(text, 100));
+    EXPECT_FALSE(is_text("eight---" + std::string(text) + "more", 100));
+  }
+}
 
 TEST(CutText, LeavesTextThatFitsAsItIs) {
   EXPECT_EQ(cut_text("", 0), "");
