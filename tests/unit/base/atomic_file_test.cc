@@ -19,11 +19,6 @@ std::string contents(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-std::size_t entries(const TempDir& dir) {
-  return static_cast<std::size_t>(
-      std::distance(std::filesystem::directory_iterator(dir.path()), std::filesystem::directory_iterator()));
-}
-
 TEST(AtomicFile, IsNotThereUntilItIsPublishedAndThenHasMode0600) {
   const TempDir dir;
   auto file = AtomicFile::create(dir.file("snapshot"));
@@ -35,7 +30,7 @@ TEST(AtomicFile, IsNotThereUntilItIsPublishedAndThenHasMode0600) {
   struct stat status {};
   ASSERT_EQ(::stat(dir.file("snapshot").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0600u);
-  EXPECT_EQ(entries(dir), 1u);
+  EXPECT_EQ(dir.file_count(), 1u);
 }
 
 TEST(AtomicFile, LeavesTheOldFileAndNoTemporaryWhenItIsDropped) {
@@ -45,10 +40,10 @@ TEST(AtomicFile, LeavesTheOldFileAndNoTemporaryWhenItIsDropped) {
     auto file = AtomicFile::create(dir.file("snapshot"));
     ASSERT_TRUE(file);
     ASSERT_TRUE(file->file().write_at(0, as_byte_view("half of the new")));
-    EXPECT_EQ(entries(dir), 1u) << "what is being written has a name already";
+    EXPECT_EQ(dir.file_count(), 1u) << "what is being written has a name already";
   }
   EXPECT_EQ(contents(dir.file("snapshot")), "old");
-  EXPECT_EQ(entries(dir), 1u);
+  EXPECT_EQ(dir.file_count(), 1u);
 }
 
 TEST(AtomicFile, ReplacesAnOldFileAtOnce) {
@@ -72,7 +67,7 @@ TEST(AtomicFile, RemovesWhatAWriterThatIsGoneLeftBehindAndNothingElse) {
   ASSERT_EQ(::flock(alive.get(), LOCK_EX), 0);
   ASSERT_TRUE(AtomicFile::create(dir.file("snapshot")));
   EXPECT_FALSE(std::filesystem::exists(dir.file(".snapshot.0123abcd.tmp")));
-  EXPECT_EQ(entries(dir), 3u);
+  EXPECT_EQ(dir.file_count(), 3u);
 }
 
 TEST(AtomicFile, RefusesATargetThatIsNotARegularFile) {

@@ -20,13 +20,6 @@ constexpr const char* kLevel1 = VMSNAP_COMPAT_GOLDEN_FOLDER "/level1-two-disks.v
 
 class Migrate : public ::testing::Test {
  protected:
-  [[nodiscard]] std::size_t files() const {
-    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(dir_.path()), {}));
-  }
-  static Json digest(const std::string& path) {
-    return run_tool({"check", "--json", path}).json()["memory_digest"];
-  }
-
   TempDir dir_;
   std::string to_ = dir_.file("to.vmsnap");
   const std::string current_ = std::to_string(run_tool({"levels", "--json"}).json()["current"].get<int>());
@@ -37,7 +30,7 @@ TEST_F(Migrate, GoesUpToTheLevelOfThisBuildAndDownAgain) {
   ASSERT_EQ(up.status, 0) << up.out << up.err;
   EXPECT_EQ(run_tool({"check", to_}).status, 0);
   EXPECT_EQ(run_tool({"info", "--json", to_}).json()["release_level"].dump(), current_);
-  EXPECT_EQ(digest(to_), digest(kLevel1));
+  EXPECT_EQ(memory_digest(to_), memory_digest(kLevel1));
   const std::string down = dir_.file("down.vmsnap");
   ASSERT_EQ(run_tool({"migrate", to_, down, "--to-level", "1"}).status, 0);
   // Since level 3 a counter's time is told in pulses of its clock, so a fraction of one (838 ns) is gone.
@@ -106,21 +99,21 @@ TEST_F(Migrate, KeepsTheEncodingOfMemoryAndTheHolesOfTheFile) {
   EXPECT_LT(std::stoull(after["allocated_size"].get<std::string>()), 4u << 20)
       << "32 MiB of memory, mostly zero";
   EXPECT_EQ(run_tool({"check", to_}).status, 0);
-  EXPECT_EQ(digest(to_), digest(kLevel1));
+  EXPECT_EQ(memory_digest(to_), memory_digest(kLevel1));
 }
 
 TEST_F(Migrate, ReplacesTheFileThatItReads) {
   std::filesystem::copy_file(kLevel1, to_);
   ASSERT_EQ(run_tool({"migrate", to_, to_, "--to-level", current_}).status, 0);
   EXPECT_EQ(run_tool({"check", to_}).status, 0);
-  EXPECT_EQ(files(), 1u);
+  EXPECT_EQ(dir_.file_count(), 1u);
 }
 
 TEST_F(Migrate, WritesNothingWhenItOnlyLooks) {
   const ToolRun run = run_tool({"migrate", kLevel1, "--to-level", current_, "--dry-run"});
   EXPECT_EQ(run.status, 0) << run.err;
   EXPECT_THAT(run.out, HasSubstr("can be migrated; nothing was written"));
-  EXPECT_EQ(files(), 0u);
+  EXPECT_EQ(dir_.file_count(), 0u);
 }
 
 TEST_F(Migrate, WarnsOfALossThatIsAllowedAndDoesNotHappen) {
@@ -140,7 +133,7 @@ TEST_F(Migrate, RefusesALevelThatIsNotThereAndACommandLineThatIsOff) {
   EXPECT_EQ(run_tool({"migrate", kLevel1, "--to-level", "1"}).status, kExitUsage);
   EXPECT_EQ(run_tool({"migrate", kLevel1, to_, "--to-level", "1", "--allow-loss", "nodots"}).status,
             kExitUsage);
-  EXPECT_EQ(files(), 0u);
+  EXPECT_EQ(dir_.file_count(), 0u);
 }
 
 TEST_F(Migrate, LeavesNothingBehindWhenTheFileIsDamaged) {
@@ -150,7 +143,7 @@ TEST_F(Migrate, LeavesNothingBehindWhenTheFileIsDamaged) {
   const ToolRun run = run_tool({"migrate", damaged, to_, "--to-level", "1"});
   EXPECT_EQ(run.status, kExitCorrupt);
   EXPECT_THAT(run.err, HasSubstr(damaged));
-  EXPECT_EQ(files(), 1u);
+  EXPECT_EQ(dir_.file_count(), 1u);
 }
 
 TEST_F(Migrate, RefusesAFileWithAFeatureThatNoLevelHas) {
@@ -158,7 +151,7 @@ TEST_F(Migrate, RefusesAFileWithAFeatureThatNoLevelHas) {
       run_tool({"migrate", VMSNAP_GOLDEN_FOLDER "/good/small.vmsnap", to_, "--to-level", current_});
   EXPECT_EQ(run.status, kExitUnsupported);
   EXPECT_THAT(run.err, HasSubstr("alarm"));
-  EXPECT_EQ(files(), 0u);
+  EXPECT_EQ(dir_.file_count(), 0u);
 }
 
 }  // namespace

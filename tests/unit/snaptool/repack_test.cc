@@ -20,13 +20,6 @@ class Repack : public ::testing::Test {
  protected:
   void SetUp() override { write_sample(from_); }
 
-  [[nodiscard]] std::size_t files() const {
-    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(dir_.path()), {}));
-  }
-  static Json digest(const std::string& path) {
-    return run_tool({"check", "--json", path}).json()["memory_digest"];
-  }
-
   TempDir dir_;
   std::string from_ = dir_.file("a.vmsnap");
   std::string to_ = dir_.file("b.vmsnap");
@@ -50,7 +43,7 @@ TEST_F(Repack, ChangesTheEncodingOfMemoryAndNothingElse) {
     EXPECT_THAT(run.out, HasSubstr("80 KiB of memory, of which 8 KiB are not zero"));
     const ToolRun checked = run_tool({"check", to_});
     EXPECT_EQ(checked.status, 0) << checked.out << checked.err;
-    EXPECT_EQ(digest(to_), digest(from_));
+    EXPECT_EQ(memory_digest(to_), memory_digest(from_));
     const Json info = run_tool({"info", "--json", to_}).json();
     for (const Json& segment : info["segments"]) {
       EXPECT_EQ(segment["encoding"], expected.first);
@@ -86,10 +79,10 @@ TEST_F(Repack, PrintsWhatItDidAsJson) {
 }
 
 TEST_F(Repack, MayTakeThePlaceOfTheOriginal) {
-  const Json before = digest(from_);
+  const Json before = memory_digest(from_);
   ASSERT_EQ(run_tool({"repack", "--compress", "lz4", from_, from_}).status, 0);
-  EXPECT_EQ(digest(from_), before);
-  EXPECT_EQ(files(), 1u);
+  EXPECT_EQ(memory_digest(from_), before);
+  EXPECT_EQ(dir_.file_count(), 1u);
 }
 
 TEST_F(Repack, SaysWhatItLeftOut) {
@@ -106,7 +99,7 @@ TEST_F(Repack, RefusesAFileWithACriticalChunkThatItDoesNotKnow) {
   const ToolRun run = run_tool({"repack", dir_.file("critical.vmsnap"), to_});
   EXPECT_EQ(run.status, 5);
   EXPECT_THAT(run.err, HasSubstr("xNEW#"));
-  EXPECT_EQ(files(), 2u);
+  EXPECT_EQ(dir_.file_count(), 2u);
 }
 
 TEST_F(Repack, LeavesNothingBehindWhenTheOriginalIsDamaged) {
@@ -119,7 +112,7 @@ TEST_F(Repack, LeavesNothingBehindWhenTheOriginalIsDamaged) {
   EXPECT_EQ(run.status, 4);
   EXPECT_THAT(run.err, HasSubstr(from_));
   EXPECT_EQ(run.out, "");
-  EXPECT_EQ(files(), 1u);
+  EXPECT_EQ(dir_.file_count(), 1u);
 }
 
 TEST_F(Repack, LeavesNothingBehindWhenItIsInterrupted) {
@@ -127,7 +120,7 @@ TEST_F(Repack, LeavesNothingBehindWhenItIsInterrupted) {
   const ToolRun run = run_tool({"repack", from_, to_}, {false, [&] { return &interrupted; }});
   EXPECT_EQ(run.status, 1);
   EXPECT_THAT(run.err, HasSubstr("cancelled"));
-  EXPECT_EQ(files(), 1u);
+  EXPECT_EQ(dir_.file_count(), 1u);
 }
 
 TEST_F(Repack, AnswersAWrongCommandLineWithOneSentence) {
@@ -148,7 +141,7 @@ TEST_F(Repack, AnswersAWrongCommandLineWithOneSentence) {
     EXPECT_EQ(run.err.find('\n'), run.err.size() - 1) << run.err;
     EXPECT_EQ(run.out, "");
   }
-  EXPECT_EQ(files(), 1u);
+  EXPECT_EQ(dir_.file_count(), 1u);
 }
 
 TEST_F(Repack, EndsWithOneWhenTheTargetCannotBeWritten) {
@@ -205,7 +198,7 @@ TEST_F(RecoverCommand, EndsWithFourAndWritesNothingWhenThereIsNoMachine) {
   const ToolRun run = run_tool({"recover", from_, to_});
   EXPECT_EQ(run.status, 4);
   EXPECT_THAT(run.err, HasSubstr("manifest"));
-  EXPECT_EQ(files(), 1u);
+  EXPECT_EQ(dir_.file_count(), 1u);
   EXPECT_EQ(run_tool({"recover", "--json", from_, to_}).json()["error"]["kind"], "truncated");
 }
 
@@ -218,7 +211,7 @@ TEST_F(RecoverCommand, LeavesNothingBehindWhenItIsInterrupted) {
   const std::atomic<bool> interrupted = true;
   const ToolRun run = run_tool({"recover", from_, to_}, {false, [&] { return &interrupted; }});
   EXPECT_EQ(run.status, 1);
-  EXPECT_EQ(files(), 1u);
+  EXPECT_EQ(dir_.file_count(), 1u);
 }
 
 }  // namespace

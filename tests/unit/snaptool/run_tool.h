@@ -33,4 +33,9 @@ inline ToolRun run_tool(const std::vector<std::string>& arguments, const Watcher
   return run;
 }
 
+/// Of the memory in a file that is sound, as check prints it.
+inline Json memory_digest(const std::string& path) {
+  return run_tool({"check", "--json", path}).json()["memory_digest"];
+}
+
 }  // namespace vmsnap::snaptool
