@@ -92,7 +92,7 @@ Result<MachineEnd> restore(const RestoreOptions& options) {
   request.file = options.file;
   request.allow_recovered = options.allow_recovered;
   request.level = options.level;
-  VMSNAP_ASSIGN_OR_RETURN(const std::unique_ptr<StateConverter> converter, make_state_converter());
+  const std::unique_ptr<StateConverter> converter = make_state_converter();
   VMSNAP_ASSIGN_OR_RETURN(request.slots, parse_slots(options.slots));
   VMSNAP_ASSIGN_OR_RETURN(request.clock, parse_time_policy(options.clock));
   request.memory.engine = find_word<MemoryOrigin>(

@@ -58,7 +58,7 @@ Result<MachineEnd> run(const RunOptions& options) {
     return Error(ErrorKind::kUsage,
                  fmt::format("--memory {} is too small; a guest needs at least 32M", options.memory));
   }
-  VMSNAP_ASSIGN_OR_RETURN(const std::unique_ptr<StateConverter> converter, make_state_converter());
+  const std::unique_ptr<StateConverter> converter = make_state_converter();
   MachineConfig config;
   config.level = options.level.value_or(converter->current_level());
   VMSNAP_RETURN_IF_ERROR(converter->check_level(config.level));

@@ -28,13 +28,14 @@ class StateConverter {
                                    std::string_view feature) const = 0;
 
   /// Brings the state of a device, of an older version than this build's, to this build's; `entry` says
-  /// afterwards what it has become. Errors: Corrupt, Unsupported; entry and state are then as they were.
+  /// afterwards what it has become. Errors: Corrupt, Unsupported, LimitExceeded; Internal (a step, or what
+  /// this build knows contradicts itself). Entry and state are then as they were.
   [[nodiscard]] virtual Result<void> upgrade(DeviceEntry& entry, ByteVector& state) const = 0;
 
   /// Brings states as this build's devices save them, in order of `manifest.devices`, to what a release of
   /// `level` reads, and has the manifest say so. Returns the chunk types that the file then needs.
   /// Errors: Usage (no such level), Unsupported (the guest could notice what would be lost: device, field,
-  /// value and consequence are named).
+  /// value and consequence are named), LimitExceeded, Internal (as upgrade()).
   [[nodiscard]] virtual Result<std::vector<ChunkType>> bring_to_level(
       std::uint16_t level, Manifest& manifest, std::vector<ByteVector>& states) const = 0;
 

@@ -4,7 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <mutex>
+#include <optional>
 #include <utility>
+#include <vector>
 
 #include "migrate/convert.h"
 #include "versions/versions.h"
@@ -18,9 +21,7 @@ using compat::ReleaseLevel;
 
 class LevelConverter final : public StateConverter {
  public:
-  explicit LevelConverter(Migrator migrator) : migrator_(std::move(migrator)) {}
-
-  [[nodiscard]] std::uint16_t current_level() const override { return migrator_.levels().back().number; }
+  [[nodiscard]] std::uint16_t current_level() const override { return levels_.back().number; }
 
   [[nodiscard]] bool knows(std::uint16_t level, std::string_view type,
                            std::string_view feature) const override {
@@ -35,7 +36,8 @@ class LevelConverter final : public StateConverter {
       return Error(ErrorKind::kUnsupported,
                    "this build has no device of the type " + entry.type + "; use a newer one");
     }
-    VMSNAP_ASSIGN_OR_RETURN(compat::Conversion conversion, migrator_.convert(entry, state, *target, {}));
+    VMSNAP_ASSIGN_OR_RETURN(const Migrator* const migrator, this->migrator());
+    VMSNAP_ASSIGN_OR_RETURN(compat::Conversion conversion, migrator->convert(entry, state, *target, {}));
     if (!conversion.converted) return refusal(conversion.report);
     entry = std::move(conversion.converted->device);
     state = std::move(conversion.converted->state);
@@ -44,9 +46,10 @@ class LevelConverter final : public StateConverter {
 
   [[nodiscard]] Result<std::vector<ChunkType>> bring_to_level(
       std::uint16_t level, Manifest& manifest, std::vector<ByteVector>& states) const override {
+    VMSNAP_ASSIGN_OR_RETURN(const Migrator* const migrator, this->migrator());
     const std::vector<ByteView> views(states.begin(), states.end());
     VMSNAP_ASSIGN_OR_RETURN(compat::LevelConversion conversion,
-                            migrator_.convert_to_level(manifest, views, level, {}));
+                            migrator->convert_to_level(manifest, views, level, {}));
     if (!conversion.converted) {
       return refusal(conversion.report,
                      fmt::format("save it at level {}, and bring that file down with snaptool migrate, which "
@@ -54,8 +57,8 @@ class LevelConverter final : public StateConverter {
                                  current_level()));
     }
     std::vector<ChunkType> types;
-    for (const LevelChunk& chunk : migrator_.levels()[level - 1].chunks) {
-      const ChunkType* const type = migrator_.find(chunk.name, chunk.version);
+    for (const LevelChunk& chunk : levels_[level - 1].chunks) {
+      const ChunkType* const type = migrator->find(chunk.name, chunk.version);
       if (type == nullptr) return Error(ErrorKind::kInternal, "a release level names an unknown version");
       types.push_back(*type);
     }
@@ -67,17 +70,28 @@ class LevelConverter final : public StateConverter {
  private:
   [[nodiscard]] const LevelChunk* find(std::uint16_t level, std::string_view type) const {
     if (level < 1 || level > current_level()) return nullptr;
-    return migrator_.levels()[level - 1].find(type);
+    return levels_[level - 1].find(type);
   }
 
-  Migrator migrator_;
+  /// Made when it is needed first: that reads every schema there is, and most machines never convert.
+  [[nodiscard]] Result<const Migrator*> migrator() const {
+    const std::lock_guard lock(mutex_);
+    if (!migrator_) {
+      VMSNAP_ASSIGN_OR_RETURN(Migrator made, Migrator::create());
+      migrator_.emplace(std::move(made));
+    }
+    return &*migrator_;
+  }
+
+  const std::vector<ReleaseLevel> levels_ = compat::release_levels();
+  mutable std::mutex mutex_;
+  mutable std::optional<Migrator> migrator_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<StateConverter>> make_state_converter() {
-  VMSNAP_ASSIGN_OR_RETURN(Migrator migrator, Migrator::create());
-  return std::unique_ptr<StateConverter>(std::make_unique<LevelConverter>(std::move(migrator)));
+std::unique_ptr<StateConverter> make_state_converter() {
+  return std::make_unique<LevelConverter>();
 }
 
 }  // namespace vmsnap::vmm

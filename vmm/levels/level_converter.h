@@ -7,7 +7,7 @@
 
 namespace vmsnap::vmm {
 
-/// A converter that knows every release level and every step of this build (compat/). Errors: Internal.
-[[nodiscard]] Result<std::unique_ptr<StateConverter>> make_state_converter();
+/// A converter that knows every release level and every step of this build (compat/).
+[[nodiscard]] std::unique_ptr<StateConverter> make_state_converter();
 
 }  // namespace vmsnap::vmm

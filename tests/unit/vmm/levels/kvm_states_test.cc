@@ -19,12 +19,6 @@ constexpr std::int64_t kNow = 1'000'000'000'000;
 
 class KvmStatesTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    auto made = make_state_converter();
-    ASSERT_TRUE(made) << made.error().to_string();
-    converter_ = std::move(*made);
-  }
-
   static DeviceEntry entry(const char* path, const char* type, ChunkVersion version) {
     DeviceEntry entry;
     entry.path = path;
@@ -61,7 +55,7 @@ class KvmStatesTest : public ::testing::Test {
     return state;
   }
 
-  std::unique_ptr<StateConverter> converter_;
+  const std::unique_ptr<StateConverter> converter_ = make_state_converter();
 };
 
 TEST_F(KvmStatesTest, KeepEveryRegisterOfACpuOnTheWayToLevelOneAndBack) {

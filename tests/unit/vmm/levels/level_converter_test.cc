@@ -77,9 +77,6 @@ struct Devices {
 class LevelConverterTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto made = make_state_converter();
-    ASSERT_TRUE(made) << made.error().to_string();
-    converter_ = std::move(*made);
     devices_.clock.monotonic += 1'234'567'890;
     out<std::uint8_t>(devices_.uart, 2, 0x01);  // FIFOs on
     for (const std::uint8_t c : {'h', 'i'}) out<std::uint8_t>(devices_.uart, 0, c);
@@ -89,7 +86,7 @@ class LevelConverterTest : public ::testing::Test {
   }
 
   Devices devices_;
-  std::unique_ptr<StateConverter> converter_;
+  const std::unique_ptr<StateConverter> converter_ = make_state_converter();
 };
 
 TEST_F(LevelConverterTest, KnowsFeaturesByLevelAndType) {

@@ -74,7 +74,7 @@ class RestoreRecovered : public ::testing::Test {
 
   TempDir dir_;
   SilentConsole console_;
-  const std::unique_ptr<StateConverter> converter_ = make_state_converter().value();
+  const std::unique_ptr<StateConverter> converter_ = make_state_converter();
 };
 
 TEST_F(RestoreRecovered, IsRefusedWithTheOptionThatAllowsIt) {
