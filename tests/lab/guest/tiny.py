@@ -6,7 +6,7 @@ import json
 import os
 import re
 
-from vm import GuestFailure, Vm, require
+from vm import GuestFailure, require
 
 GOLDEN = os.path.join(os.path.dirname(os.path.realpath(__file__)), '..', '..', '..', 'compat', 'golden')
 COUNT = re.compile(r'^count (\d+) sum=([0-9a-f]+)$')
@@ -28,13 +28,8 @@ def sums():
         total = (total + (pattern[at] ^ at)) & MASK
 
 
-def start(machine, kernel, cpus, disks, extra=()):
-    control = machine.path(f'tiny-control-{next(machine.started)}')
-    words = ['run', '--kernel', kernel, '--memory', '32M', '--cpus', str(cpus), '--cpu-profile', machine.cpu_profile,
-             '--control', control]
-    for disk in disks:
-        words += ['--disk', disk]
-    return Vm(machine.snapvmm, [*words, *extra], control, machine.log)
+def start(machine, kernel, cpus, disks):
+    return machine.boot(kernel, cpus, '32M', disks)
 
 
 def counts(vm):

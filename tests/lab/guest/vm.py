@@ -197,7 +197,7 @@ class Machine:
         self.scratch = scratch
         self.cpu_profile = cpu_profile
         self.log = log
-        self.started = itertools.count(1)
+        self._started = itertools.count(1)
 
     def _use(self, programs):
         self.snapvmm = os.path.join(programs, 'vmm', 'snapvmm')
@@ -227,17 +227,21 @@ class Machine:
         return path
 
     def _control(self):
-        return self.path(f'control-{next(self.started)}')
+        return self.path(f'control-{next(self._started)}')
 
     def run(self, words, cpus=1, memory='256M', disk=None, kernel=None, extra=()):
         """Boots the kernel; `words` go to its command line."""
+        return self.boot(kernel or self.kernel, cpus, memory, [disk] if disk else [], '--initrd', self.initrd,
+                         '--cmdline', f'console=ttyS0 quiet panic=-1 reboot=k {words}', *extra)
+
+    def boot(self, kernel, cpus, memory, disks, *extra):
+        """Boots any kernel."""
         control = self._control()
-        arguments = ['run', '--kernel', kernel or self.kernel, '--initrd', self.initrd, '--memory', memory,
-                     '--cpus', str(cpus), '--cpu-profile', self.cpu_profile, '--control', control,
-                     '--cmdline', f'console=ttyS0 quiet panic=-1 reboot=k {words}']
-        if disk:
-            arguments += ['--disk', disk]
-        return Vm(self.snapvmm, [*arguments, *extra], control, self.log)
+        words = ['run', '--kernel', kernel, '--memory', memory, '--cpus', str(cpus), '--cpu-profile', self.cpu_profile,
+                 '--control', control]
+        for disk in disks:
+            words += ['--disk', disk]
+        return Vm(self.snapvmm, [*words, *extra], control, self.log)
 
     def restore(self, snapshot, *extra, line_so_far='', stdin=subprocess.DEVNULL):
         control = self._control()
