@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "driver_memory.h"
 #include "ring.h"
 
 namespace vmsnap::vmm::testing {
@@ -30,14 +31,14 @@ struct PackedPosition {
   }
 };
 
-class PackedRingDriver {
+class PackedRingDriver : public DriverMemory {
  public:
   // Where VirtioDriver::set_up_queue() says that they are.
   static constexpr std::uint64_t kRing = Ring::kDescriptors;
   static constexpr std::uint64_t kDriverEvents = Ring::kAvailable;
   static constexpr std::uint64_t kDeviceEvents = Ring::kUsed;
 
-  PackedRingDriver(const GuestMemory& memory, std::uint16_t size) : memory_(memory), size_(size) {}
+  PackedRingDriver(const GuestMemory& memory, std::uint16_t size) : DriverMemory(memory), size_(size) {}
 
   using Position = PackedPosition;
   struct Element {
@@ -127,28 +128,7 @@ class PackedRingDriver {
     EXPECT_TRUE(queue.enable());
   }
 
-  template <typename T>
-  void put(std::uint64_t address, T value) const {
-    EXPECT_TRUE(memory_.write(Gpa(address), std::as_bytes(std::span(&value, 1))));
-  }
-  template <typename T>
-  [[nodiscard]] T get(std::uint64_t address) const {
-    T value = 0;
-    EXPECT_TRUE(memory_.read(Gpa(address), std::as_writable_bytes(std::span(&value, 1))));
-    return value;
-  }
-
  private:
-  [[nodiscard]] std::uint16_t load(std::uint64_t address) const {
-    const auto bytes = memory_.find(Gpa(address), 2);
-    return __atomic_load_n(reinterpret_cast<std::uint16_t*>(bytes->data()), __ATOMIC_SEQ_CST);
-  }
-  void store(std::uint64_t address, std::uint16_t value) const {
-    const auto bytes = memory_.find(Gpa(address), 2);
-    __atomic_store_n(reinterpret_cast<std::uint16_t*>(bytes->data()), value, __ATOMIC_SEQ_CST);
-  }
-
-  const GuestMemory& memory_;
   std::uint16_t size_;
   Position next_;
   Position used_;

@@ -8,6 +8,7 @@
 
 #include "core/guest_memory.h"
 #include "devices/virtio/virtqueue.h"
+#include "driver_memory.h"
 
 namespace vmsnap::vmm::testing {
 
@@ -23,24 +24,13 @@ inline constexpr std::uint16_t kNext = 1;
 inline constexpr std::uint16_t kWrite = 2;
 inline constexpr std::uint16_t kIndirect = 4;
 
-class Ring {
+class Ring : public DriverMemory {
  public:
   static constexpr std::uint64_t kDescriptors = 0x1000;
   static constexpr std::uint64_t kAvailable = 0x3000;
   static constexpr std::uint64_t kUsed = 0x4000;
 
-  Ring(const GuestMemory& memory, std::uint16_t size) : memory_(memory), size_(size) {}
-
-  template <typename T>
-  void put(std::uint64_t address, T value) const {
-    EXPECT_TRUE(memory_.write(Gpa(address), std::as_bytes(std::span(&value, 1))));
-  }
-  template <typename T>
-  [[nodiscard]] T get(std::uint64_t address) const {
-    T value = 0;
-    EXPECT_TRUE(memory_.read(Gpa(address), std::as_writable_bytes(std::span(&value, 1))));
-    return value;
-  }
+  Ring(const GuestMemory& memory, std::uint16_t size) : DriverMemory(memory), size_(size) {}
 
   /// Writes descriptor `index` of the table at `table`.
   void descriptor(std::uint16_t index, std::uint64_t address, std::uint32_t length, std::uint16_t flags = 0,
@@ -55,15 +45,13 @@ class Ring {
   void publish(std::uint16_t head) {
     put(kAvailable + 4 + available_ % size_ * std::uint64_t{2}, head);
     ++available_;
-    store_index(kAvailable, available_);
+    store(kAvailable + 2, available_);
   }
-  void set_available_index(std::uint16_t index) { store_index(kAvailable, available_ = index); }
+  void set_available_index(std::uint16_t index) { store(kAvailable + 2, available_ = index); }
   void suppress_interrupts(bool suppress) const { put<std::uint16_t>(kAvailable, suppress ? 1 : 0); }
   void set_used_event(std::uint16_t index) const { put(kAvailable + 4 + size_ * std::uint64_t{2}, index); }
-  [[nodiscard]] std::uint16_t available_event() const {
-    return load_index(kUsed + 4 + size_ * std::uint64_t{8});
-  }
-  [[nodiscard]] std::uint16_t used_index() const { return load_index(kUsed + 2); }
+  [[nodiscard]] std::uint16_t available_event() const { return load(kUsed + 4 + size_ * std::uint64_t{8}); }
+  [[nodiscard]] std::uint16_t used_index() const { return load(kUsed + 2); }
   struct Used {
     std::uint32_t head;
     std::uint32_t written;
@@ -82,16 +70,6 @@ class Ring {
   }
 
  private:
-  [[nodiscard]] std::uint16_t load_index(std::uint64_t address) const {
-    const auto bytes = memory_.find(Gpa(address), 2);
-    return __atomic_load_n(reinterpret_cast<std::uint16_t*>(bytes->data()), __ATOMIC_SEQ_CST);
-  }
-  void store_index(std::uint64_t ring, std::uint16_t value) const {
-    const auto bytes = memory_.find(Gpa(ring + 2), 2);
-    __atomic_store_n(reinterpret_cast<std::uint16_t*>(bytes->data()), value, __ATOMIC_SEQ_CST);
-  }
-
-  const GuestMemory& memory_;
   std::uint16_t size_;
   std::uint16_t available_ = 0;
 };
