@@ -4,15 +4,18 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "core/device.h"
 #include "core/io_handler.h"
 #include "core/state_buffer.h"
+#include "devices/uart16550/uart16550.h"
 
 namespace vmsnap::vmm::testing {
 
@@ -76,6 +79,21 @@ class FakeClock final : public Clock {
   [[nodiscard]] std::int64_t realtime_ns() const override { return realtime; }
   std::int64_t monotonic = 5'000'000'000;
   std::int64_t realtime = 1'700'000'000'000'000'000;
+};
+
+/// Takes as many bytes as there is room for.
+class FakeSink final : public CharacterSink {
+ public:
+  [[nodiscard]] std::size_t write(ByteView bytes) override {
+    const std::size_t taken = std::min(bytes.size(), room);
+    text.append(reinterpret_cast<const char*>(bytes.data()), taken);
+    room -= taken;
+    return taken;
+  }
+  void input_wanted() override { ++wanted; }
+  std::string text;
+  std::size_t room = 1'000'000;
+  int wanted = 0;
 };
 
 /// Little-endian access to a handler's register.

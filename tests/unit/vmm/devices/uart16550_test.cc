@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <string>
 
 #include "devices/uart16550/uart16550_bits.h"
@@ -15,20 +14,6 @@ namespace {
 
 using namespace uart16550;
 using namespace testing;
-
-class FakeSink final : public CharacterSink {
- public:
-  [[nodiscard]] std::size_t write(ByteView bytes) override {
-    const std::size_t taken = std::min(bytes.size(), room);
-    text.append(reinterpret_cast<const char*>(bytes.data()), taken);
-    room -= taken;
-    return taken;
-  }
-  void input_wanted() override { ++wanted; }
-  std::string text;
-  std::size_t room = 1'000'000;
-  int wanted = 0;
-};
 
 class Uart16550Test : public ::testing::Test {
  protected:

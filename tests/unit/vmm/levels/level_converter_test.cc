@@ -35,18 +35,6 @@ ByteVector read_file(const std::string& path) {
   return {view.begin(), view.end()};
 }
 
-class LimitedSink final : public CharacterSink {
- public:
-  [[nodiscard]] std::size_t write(ByteView bytes) override {
-    const std::size_t taken = std::min(bytes.size(), room);
-    text.append(reinterpret_cast<const char*>(bytes.data()), taken);
-    room -= taken;
-    return taken;
-  }
-  std::string text;
-  std::size_t room = 1'000;
-};
-
 /// The emulated devices of a machine, without the machine.
 struct Devices {
   [[nodiscard]] std::vector<Device*> all() { return {&uart, &keyboard, &rtc, &pm, &host}; }
@@ -66,7 +54,7 @@ struct Devices {
   FakeIrqLine irq;
   FakePower power;
   FakeClock clock;
-  LimitedSink sink;
+  FakeSink sink;
   Uart16550 uart{0x3f8, irq, sink};
   I8042 keyboard{0x60, irq, power};
   Mc146818 rtc{0x70, clock};
