@@ -9,6 +9,7 @@
 
 #include "devices/virtio/virtqueue.h"
 #include "packed_ring_driver.h"
+#include "virtqueue_fixture.h"
 
 namespace vmsnap::vmm {
 namespace {
@@ -23,21 +24,11 @@ constexpr std::uint16_t kMaxSize = 8;
 constexpr std::uint64_t kBuffer = 0x10000;
 constexpr std::uint64_t kTable = 0x20000;
 
-class PackedVirtqueueTest : public ::testing::Test {
+class PackedVirtqueueTest : public VirtqueueFixture {
  protected:
-  PackedVirtqueueTest() {
+  PackedVirtqueueTest() : VirtqueueFixture(kMaxSize) {
     use({.packed = true});
     driver.attach(queue);
-  }
-  void use(const Virtqueue::Features& wanted) {
-    features = wanted;
-    EXPECT_TRUE(queue.set_features(features));
-  }
-  Virtqueue::Chain pop() {
-    auto chain = queue.pop(memory);
-    EXPECT_TRUE(chain) << chain.error().to_string();
-    EXPECT_TRUE(chain && chain->has_value());
-    return chain && *chain ? **chain : Virtqueue::Chain();
   }
   /// One chain there and back.
   void serve(const std::vector<Element>& elements = {{kBuffer, 8, kWrite}}, std::uint16_t id = 0) {
@@ -45,23 +36,12 @@ class PackedVirtqueueTest : public ::testing::Test {
     ASSERT_TRUE(queue.push_used(memory, pop(), 8));
     ASSERT_EQ(driver.take_used(), (Used{id, 8, true}));
   }
-  void expect_broken(const char* words) {
-    const Virtqueue::State before = queue.state();
-    const auto chain = queue.pop(memory);
-    ASSERT_FALSE(chain);
-    EXPECT_EQ(chain.error().kind(), ErrorKind::kCorrupt);
-    EXPECT_NE(chain.error().message().find(words), std::string::npos) << chain.error().message();
-    EXPECT_EQ(queue.state(), before);
-  }
   void change_state(const std::function<void(Virtqueue::State&)>& change) {
     Virtqueue::State state = queue.state();
     change(state);
     queue.assign(state, features);
   }
 
-  GuestMemory memory = test_memory();
-  Virtqueue queue{kMaxSize};
-  Virtqueue::Features features;
   PackedRingDriver driver{memory, kSize};
 };
 
@@ -381,18 +361,7 @@ TEST_F(PackedVirtqueueTest, RefusesEmptyBuffersAndReadableAfterWritable) {
 }
 
 TEST_F(PackedVirtqueueTest, RefusesPartsOutsideRam) {
-  for (int which = 0; which < 3; ++which) {
-    Virtqueue::State state = queue.state();
-    (which == 0   ? state.descriptor_table
-     : which == 1 ? state.available_ring
-                  : state.used_ring) = which == 0 ? kTestMemory - 16 : kTestMemory;
-    Virtqueue other(kMaxSize);
-    other.assign(state, features);
-    EXPECT_FALSE(other.pop(memory));
-    EXPECT_FALSE(other.push_used(memory, {}, 0));
-    EXPECT_FALSE(other.take_notification(memory));
-    EXPECT_FALSE(other.request_notification(memory));
-  }
+  expect_refuses({kTestMemory - 16, kTestMemory, kTestMemory});
 }
 
 TEST_F(PackedVirtqueueTest, RefusesToEnableMisalignedParts) {
@@ -459,7 +428,6 @@ TEST_F(PackedVirtqueueTest, ValidatesWhatComesFromASnapshot) {
 TEST_F(PackedVirtqueueTest, SurvivesRandomRings) {
   std::mt19937_64 random(20240608);
   use({.indirect = true, .event_index = true, .packed = true});
-  const auto base = memory.find(Gpa(0), kTestMemory);
   int chains = 0;
   for (int round = 0; round < 20'000; ++round) {
     for (std::uint16_t i = 0; i < kSize; ++i) {
@@ -481,12 +449,7 @@ TEST_F(PackedVirtqueueTest, SurvivesRandomRings) {
     ASSERT_TRUE(Virtqueue::validate(queue.state()));
     if (!chain || !*chain) continue;
     ++chains;
-    for (const auto& part : {(*chain)->readable, (*chain)->writable}) {
-      for (const MutableByteView view : part) {
-        EXPECT_GE(view.data(), base->data());
-        EXPECT_LE(view.data() + view.size(), base->data() + base->size());
-      }
-    }
+    expect_in_ram(**chain);
     ASSERT_TRUE(queue.push_used(memory, **chain, 1));
     ASSERT_TRUE(queue.take_notification(memory));
     ASSERT_TRUE(queue.request_notification(memory));

@@ -6,7 +6,7 @@
 #include <array>
 #include <random>
 
-#include "ring.h"
+#include "virtqueue_fixture.h"
 
 namespace vmsnap::vmm {
 namespace {
@@ -17,34 +17,15 @@ constexpr std::uint16_t kSize = 8;
 constexpr std::uint64_t kBuffer = 0x10000;
 constexpr std::uint64_t kTable = 0x20000;
 
-class VirtqueueTest : public ::testing::Test {
+class VirtqueueTest : public VirtqueueFixture {
  protected:
-  VirtqueueTest() { ring.attach(queue); }
-  void use(const Virtqueue::Features& wanted) {
-    features = wanted;
-    ASSERT_TRUE(queue.set_features(features));
-  }
+  VirtqueueTest() : VirtqueueFixture(kSize) { ring.attach(queue); }
   static Virtqueue::Chain chain_at(std::uint16_t head) {
     Virtqueue::Chain chain;
     chain.id = head;
     return chain;
   }
-  Virtqueue::Chain pop() {
-    auto chain = queue.pop(memory);
-    EXPECT_TRUE(chain) << chain.error().to_string();
-    EXPECT_TRUE(chain && chain->has_value());
-    return chain && *chain ? **chain : Virtqueue::Chain();
-  }
-  void expect_broken(const char* words) {
-    const auto chain = queue.pop(memory);
-    ASSERT_FALSE(chain);
-    EXPECT_EQ(chain.error().kind(), ErrorKind::kCorrupt);
-    EXPECT_NE(chain.error().message().find(words), std::string::npos) << chain.error().message();
-  }
 
-  GuestMemory memory = test_memory();
-  Virtqueue queue{kSize};
-  Virtqueue::Features features;
   Ring ring{memory, kSize};
 };
 
@@ -243,18 +224,7 @@ TEST_F(VirtqueueTest, RefusesEmptyBuffersAndReadableAfterWritable) {
 }
 
 TEST_F(VirtqueueTest, RefusesRingsOutsideRam) {
-  for (int which = 0; which < 3; ++which) {
-    Virtqueue::State state = queue.state();
-    (which == 0   ? state.descriptor_table
-     : which == 1 ? state.available_ring
-                  : state.used_ring) = kTestMemory - 16;
-    Virtqueue other(kSize);
-    other.assign(state, features);
-    EXPECT_FALSE(other.pop(memory));
-    EXPECT_FALSE(other.push_used(memory, chain_at(0), 0));
-    EXPECT_FALSE(other.take_notification(memory));
-    EXPECT_FALSE(other.request_notification(memory));
-  }
+  expect_refuses({kTestMemory - 16, kTestMemory - 16, kTestMemory - 16});
 }
 
 TEST_F(VirtqueueTest, RefusesToEnableMisalignedRings) {
@@ -306,7 +276,6 @@ TEST_F(VirtqueueTest, ResetsToWhatItWas) {
 TEST_F(VirtqueueTest, SurvivesRandomRings) {
   std::mt19937_64 random(20240607);
   use({.indirect = true, .event_index = true});
-  const auto base = memory.find(Gpa(0), kTestMemory);
   int chains = 0;
   for (int round = 0; round < 20'000; ++round) {
     for (std::uint16_t i = 0; i < kSize; ++i) {
@@ -324,12 +293,7 @@ TEST_F(VirtqueueTest, SurvivesRandomRings) {
     if (!chain) continue;
     ASSERT_TRUE(chain->has_value());
     ++chains;
-    for (const auto& part : {(*chain)->readable, (*chain)->writable}) {
-      for (const MutableByteView view : part) {
-        EXPECT_GE(view.data(), base->data());
-        EXPECT_LE(view.data() + view.size(), base->data() + base->size());
-      }
-    }
+    expect_in_ram(**chain);
   }
   EXPECT_GT(chains, 100);
 }
