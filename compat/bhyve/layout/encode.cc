@@ -35,15 +35,8 @@ class ChunkWriter final : public FieldSource {
       bytes_.insert(bytes_.end(), view->begin(), view->end());
       return {};
     }
-    return std::visit(
-        [&](const auto& number) -> Result<void> {
-          if constexpr (std::is_integral_v<std::decay_t<decltype(number)>>) {
-            return put(field, number);
-          } else {
-            return {};
-          }
-        },
-        value);
+    if (const auto* number = std::get_if<std::int64_t>(&value)) return put(field, *number);
+    return put(field, std::get<std::uint64_t>(value));
   }
 
   Result<std::uint64_t> list_size(const Field& field) override {
