@@ -10,7 +10,8 @@
 
 namespace vmsnap::compat::bhyve {
 
-/// A chunk that would have more fields is refused: no machine that bhyve can run has a quarter of them.
+/// A chunk that would have more fields is refused. The vmcx chunk of 1024 vCPUs, the most that any kernel has been
+/// built for, has half as many.
 inline constexpr std::size_t kMaxFields = std::size_t{1} << 18;
 
 /// One value or one array of values in a chunk.

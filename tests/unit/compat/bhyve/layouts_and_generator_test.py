@@ -23,8 +23,14 @@ def shape_of(chunk: str, axes: dict, vendor: str) -> str:
     if chunk == 'vmx':
         return f'{vendor} A' if axes['vmx'] == 'data' else 'B'
     if chunk == 'vmcx':
-        return f'{vendor} {axes["vmcx"]}'
+        return 'Intel 856' if axes['vmcx'] == 'B+mtrr' else f'{vendor} {axes["vmcx"]}'
     return axes.get(chunk, 'A') if chunk in ('vm', 'vlapic') else 'A'
+
+
+def letters_of(axes: dict) -> str:
+    of_a = (axes['pci_prefix'] == 436, axes['ring_rule'] == 'always', axes['net_tail'] == 40, axes['ahci'] == 'A',
+            axes['xhci'] == 'A')
+    return ''.join('A' if is_a else 'B' for is_a in of_a)
 
 
 class Listed:
@@ -37,22 +43,22 @@ class Listed:
 
 
 class LayoutsAndGenerator(unittest.TestCase):
-    def check(self, generation: str, vendor: str, ncpus: int, devices: str) -> int:
+    def check(self, vendor: str, ncpus: int, devices: str, *form: str) -> int:
         with tempfile.TemporaryDirectory() as folder:
             base = os.path.join(folder, 'vm')
-            subprocess.run([sys.executable, MAKE_SET, base, '--generation', generation, '--vendor', vendor, '--ncpus',
-                            str(ncpus), '--ram', '64M', '--devices', devices], check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([sys.executable, MAKE_SET, base, *form, '--vendor', vendor, '--ncpus', str(ncpus),
+                            '--ram', '64M', '--devices', devices], check=True, stdout=subprocess.DEVNULL)
             with open(base + '.expected.json', encoding='utf-8') as file:
                 expected = json.load(file)
-            form = 'A' if generation.startswith('A') else 'B'
+            axes = expected['verdict']['axes']
             requests, keys = [], []
             for chunk in expected['chunks']:
                 if chunk['size'] == 0 and not chunk['kernel']:
                     continue
-                name = chunk['name'].split('@')[0]
+                name = re.sub(r'(@pci\.|-pci-)[0-9.-]+$', '', chunk['name'])
                 shape = 'by axes' if not chunk['kernel'] and name != 'atkbdc' else shape_of(
-                    name, expected['verdict']['axes'], vendor)
-                requests.append(f'{name}/{shape}\t{chunk["offset"]} {chunk["size"]} {ncpus} {form}\n')
+                    name, axes, vendor)
+                requests.append(f'{name}/{shape}\t{chunk["offset"]} {chunk["size"]} {ncpus} {letters_of(axes)}\n')
                 keys.append(chunk['name'])
             told = subprocess.run([LIST_FIELDS, base + '.kern'], input=''.join(requests), check=True, text=True,
                                   stdout=subprocess.PIPE).stdout
@@ -98,7 +104,14 @@ class LayoutsAndGenerator(unittest.TestCase):
             for vendor in ('intel', 'amd'):
                 for ncpus, devices in zip((1, 4), DEVICES['A' if generation.startswith('A') else 'B']):
                     with self.subTest(generation=generation, vendor=vendor, ncpus=ncpus):
-                        self.assertGreater(self.check(generation, vendor, ncpus, devices), 1000)
+                        self.assertGreater(self.check(vendor, ncpus, devices, '--generation', generation), 1000)
+
+    def test_mixed_forms_are_the_shapes_of_their_axes(self) -> None:
+        for mixed in ('review', 'two-uarts', 'mtrr-without-pir', 'small-cpuset', 'net-tail-of-a', 'prefix-of-a'):
+            for generation in ('B', 'C'):
+                with self.subTest(mixed=mixed, generation=generation):
+                    self.assertGreater(self.check('intel', 2, 'blk,net,rnd,e1000,ahci,xhci', '--generation', generation,
+                                                  '--mixed', mixed), 1000)
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// list_fields KERN: for each line "CHUNK/SHAPE OFFSET SIZE VCPUS A|B" on standard input, the fields of that
-// chunk of the file, one per line: path, type, offset, size, mark. Then a line with a dot.
+// list_fields KERN: for each line "CHUNK/SHAPE<tab>OFFSET SIZE VCPUS AXES" on standard input, the fields of
+// that chunk of the file, one per line: path, type, offset, size, mark. Then a line with a dot. AXES has a
+// letter for each: PCI prefix, rings, tail of virtio-net, ahci, xhci.
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -38,13 +39,16 @@ int main(int argc, char** argv) {
     std::size_t offset = 0;
     std::size_t size = 0;
     std::uint64_t vcpus = 0;
-    char shape = 'B';
-    if (!(numbers >> offset >> size >> vcpus >> shape)) return fail(line + ": not a request");
+    std::string axes;
+    if (!(numbers >> offset >> size >> vcpus >> axes) || axes.size() != 5)
+      return fail(line + ": not a request");
     const Layout* layout = find_layout(line.substr(0, slash), line.substr(slash + 1, tab - slash - 1));
     if (layout == nullptr) return fail(line + ": no such layout");
     Context context;
     context.vcpus = vcpus;
-    context.set_shapes(shape == 'A' ? Shape::kA : Shape::kB);
+    Shape* const shapes[] = {&context.pci_prefix, &context.rings, &context.net_tail, &context.ahci,
+                             &context.xhci};
+    for (std::size_t i = 0; i < axes.size(); ++i) *shapes[i] = axes[i] == 'A' ? Shape::kA : Shape::kB;
     const auto decoded = decode(*layout, context, as_byte_view(kern).subspan(offset, size));
     if (!decoded) return fail(decoded.error().to_string());
     if (!decoded->trailing().empty()) return fail(line + ": bytes are left");
