@@ -31,7 +31,7 @@ struct SetFinding {
     kChunkTooLarge,      // more than kMaxLegacyChunkSize
     kOverlap,            // two chunks share bytes
     kGap,                // bytes of .kern that belong to no chunk
-    kNotCumulative,      // a chunk does not begin where the one before it ends
+    kNotCumulative,      // chunks do not begin where the ones before them end; told once
     kDuplicate,          // two entries for the same thing; bhyve reads the first
     kMissingChunk,       // of the kernel's
     kUnknownChunk,       // not of the kernel's

@@ -98,7 +98,7 @@ Error missing(const std::string& base, const std::vector<const Member*>& absent,
   std::string list;
   for (const Member* member : absent) {
     if (!list.empty()) list += ", and ";
-    list += fmt::format("{} is missing, {}", member->path, member->what);
+    list += fmt::format("{} is missing, with {}", member->path, member->what);
   }
   return Error(ErrorKind::kIo,
                fmt::format(
@@ -128,8 +128,8 @@ Result<void> check_present(const std::string& base, const std::array<Member, 3>&
 Result<Meta> read_meta(const std::string& path) {
   VMSNAP_ASSIGN_OR_RETURN(const File file, File::open_for_reading(path));
   VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t size, file.size());
-  // One byte more than is allowed is enough to be refused.
-  std::string text(static_cast<std::size_t>(std::min<std::uint64_t>(size, kMaxMetaTextSize + 1)), '\0');
+  if (size > kMaxMetaTextSize) return too_long_for_a_meta(size).in_file(path);
+  std::string text(static_cast<std::size_t>(size), '\0');
   VMSNAP_RETURN_IF_ERROR(file.read_at(0, std::as_writable_bytes(std::span<char>(text))));
   auto meta = parse_meta(text);
   if (!meta) return std::move(meta).error().in_file(path);
@@ -178,11 +178,12 @@ Result<LegacySet> LegacySet::open(const std::string& path) {
         .in_file(set.base_);
   }
   const std::array<Member, 3> members = {
-      {{set.base_, "which holds the guest's memory: its state of CPUs and devices means nothing without it"},
-       {kern_path, "which holds the state of CPUs and devices: the guest cannot go on without it"},
+      {{set.base_, "the guest's memory, without which its state of CPUs and devices means nothing"},
+       {kern_path, "the state of CPUs and devices, without which the guest cannot go on"},
        {set.meta_path_,
-        "which says where each chunk of the .kern file begins: it is the last that bhyve writes, so "
-        "the checkpoint may have failed"}}};
+        "what says where each chunk of the .kern file begins (bhyve writes it last, so the checkpoint may "
+        "have "
+        "failed)"}}};
   VMSNAP_RETURN_IF_ERROR(check_present(set.base_, members));
   VMSNAP_ASSIGN_OR_RETURN(set.meta_, read_meta(set.meta_path_));
   VMSNAP_ASSIGN_OR_RETURN(set.memory_, File::open_for_reading(set.base_));

@@ -293,13 +293,15 @@ std::string_view to_string(DevicesKey key) {
   return key == DevicesKey::kPciDevices ? "pci_devices" : "devices";
 }
 
+Error too_long_for_a_meta(std::uint64_t size) {
+  return {
+      ErrorKind::kLimitExceeded,
+      fmt::format("it has {} bytes, but no .meta file that bhyve writes has more than {}; this is not one",
+                  size, kMaxMetaTextSize)};
+}
+
 Result<Meta> parse_meta(std::string_view text) {
-  if (text.size() > kMaxMetaTextSize) {
-    return Error(
-        ErrorKind::kLimitExceeded,
-        fmt::format("it has {} bytes, but no .meta file that bhyve writes has more than {}; this is not one",
-                    text.size(), kMaxMetaTextSize));
-  }
+  if (text.size() > kMaxMetaTextSize) return too_long_for_a_meta(text.size());
   return MetaParser(text).run();
 }
 

@@ -83,6 +83,10 @@ struct Meta {
 /// one belongs; LimitExceeded.
 [[nodiscard]] Result<Meta> parse_meta(std::string_view text);
 
+/// The refusal of a text of so many bytes, which are more than kMaxMetaTextSize: for who would have to read
+/// them first.
+[[nodiscard]] Error too_long_for_a_meta(std::uint64_t size);
+
 /// The text that bhyve writes, byte for byte. parse_meta() of it gives `meta` again. Errors: InvalidState for
 /// what no `.meta` can say (an entry with both a name and a number, a device form with a number, a NUL, more
 /// than the limits above).

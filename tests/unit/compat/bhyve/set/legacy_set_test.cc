@@ -112,8 +112,8 @@ TEST(LegacySet, ReadsNothingBeyondTheEndAndAllocatesNothingHuge) {
 
 TEST(LegacySet, SaysWhichFileIsMissingAndWhatThatMeans) {
   for (const auto& [suffix, words] : std::initializer_list<std::pair<std::string, std::string_view>>{
-           {"", "which holds the guest's memory"},
-           {".kern", "which holds the state of CPUs and devices"},
+           {"", "with the guest's memory"},
+           {".kern", "with the state of CPUs and devices"},
            {".meta", "the checkpoint may have failed"}}) {
     const LegacyFiles files = generation_b();
     files.remove(suffix);
@@ -151,6 +151,7 @@ TEST(LegacySet, AHugeMetaIsRefusedUnread) {
   const Error error = error_of(files.path());
   EXPECT_EQ(error.kind(), ErrorKind::kLimitExceeded);
   EXPECT_EQ(error.file(), files.path(".meta"));
+  EXPECT_THAT(error.message(), HasSubstr("1099511627776 bytes"));
 }
 
 TEST(LegacySet, OpensNothingButRegularFiles) {
