@@ -87,6 +87,13 @@ Result<IndexLine> ChunkWriter::begin_chunk(const ChunkHeader& header, ByteView m
   return head.line;
 }
 
+Result<void> ChunkWriter::extend_file(std::uint64_t end) {
+  // Where a file grows, XFS allocates more than was written, and keeps what lies below the end of the file in
+  // the end: holes would take up space. It does not below the end that the file has already.
+  const File* file = sink_->seekable();
+  return file == nullptr ? Result<void>() : file->truncate(end);
+}
+
 Result<void> ChunkWriter::end_chunk(const IndexLine& line) {
   VMSNAP_RETURN_IF_ERROR(sink_->skip(line.offset + line.size - sink_->position()));
   index_.push_back(line);
@@ -111,6 +118,10 @@ Result<void> ChunkWriter::append(const ChunkSpec& spec, ByteView meta, const Chu
 Result<void> ChunkWriter::append(const ChunkSpec& spec, ByteView meta, const StreamedBody& body) {
   VMSNAP_ASSIGN_OR_RETURN(ChunkHeader header, next_header(spec, meta.size()));
   VMSNAP_RETURN_IF_ERROR(place_body(header, body.size, body.alignment));
+  if (body.has_holes) {
+    VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t end, end_of(header));
+    VMSNAP_RETURN_IF_ERROR(extend_file(end));
+  }
   VMSNAP_ASSIGN_OR_RETURN(const IndexLine line, begin_chunk(header, meta, body.hash));
   VMSNAP_RETURN_IF_ERROR(sink_->skip(header.gap));
   const std::uint64_t body_begin = sink_->position();
@@ -132,6 +143,7 @@ Result<ChunkReservation> ChunkWriter::reserve(const ChunkSpec& spec, std::uint32
   }
   VMSNAP_RETURN_IF_ERROR(place_body(header, body_size, alignment));
   VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t end, end_of(header));
+  VMSNAP_RETURN_IF_ERROR(extend_file(end));
   const std::uint64_t offset = sink_->position();
   VMSNAP_RETURN_IF_ERROR(sink_->skip(end - offset));
   index_.push_back({offset, 0, {}, header.type, header.instance, header.schema_id, header.flags});

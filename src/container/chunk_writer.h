@@ -53,6 +53,7 @@ struct StreamedBody {
   std::uint64_t hash = 0;                          // as the chunk's flags demand
   std::function<Result<void>(Sink& sink)> source;  // writes exactly `size` bytes
   std::uint64_t alignment = kChunkAlignment;       // a power of two, at least kChunkAlignment
+  bool has_holes = false;                          // the source may skip much of it
 };
 
 /// Writes one snapshot into an empty sink. Calls: begin(), then append() or reserve()+commit() for each
@@ -119,6 +120,8 @@ class ChunkWriter {
   /// Writes header and meta. The line of the index is for end_chunk(), once the body is written.
   [[nodiscard]] Result<IndexLine> begin_chunk(const ChunkHeader& header, ByteView meta,
                                               std::uint64_t body_hash);
+  /// Gives the file behind the sink, if any, its size up to `end` (not below what it has).
+  [[nodiscard]] Result<void> extend_file(std::uint64_t end);
   /// Skips what is left of the chunk.
   [[nodiscard]] Result<void> end_chunk(const IndexLine& line);
 

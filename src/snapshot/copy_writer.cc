@@ -163,7 +163,9 @@ class CopyWriter {
     VMSNAP_ASSIGN_OR_RETURN(const ByteVector meta, read_meta(*plan_.file, *copied.chunk));
     const ChunkSpec spec{header.type, header.schema_id, copied.instance, header.flags};
     if (header.body_size == 0) return writer_->append(spec, meta);
-    return writer_->append(spec, meta, StreamedBody{header.body_size, header.body_hash, body, alignment});
+    const bool has_holes = header.type == kChunkFlatRam;
+    return writer_->append(spec, meta,
+                           StreamedBody{header.body_size, header.body_hash, body, alignment, has_holes});
   }
 
   /// Bodies with leaves are copied as they are: where the leaves stand, only who knows the type knows.

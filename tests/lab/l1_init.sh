@@ -30,6 +30,7 @@ done
 
 mkdir -p /host /root
 mount -t virtiofs -o ro host /host || fail "mount of the host's root"
+load "/host$job/modules"
 mount -o bind /host /root
 mount -t proc proc /root/proc
 mount -t sysfs sysfs /root/sys

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs every test and ends with one line: N passed, N failed, N skipped.
 
-Four groups: the meson tests of the plain build, the same tests under ASan and UBSan, the tests of the lab, and
-the guest tests. The cases of the first two are counted from the JUnit files that meson writes, those of the
-others from the JSON lines that tests/lab/lab_test and tests/lab/guest/run_guest_tests.py print. Every failed
-case is named, every skipped one too, with its reason.
+Five groups: the meson tests of the plain build, the same tests under ASan and UBSan, the tests of the lab, those of
+file systems in the lab, and the guest tests. The cases of the first two are counted from the JUnit files that meson
+writes, those of the others from the JSON lines that tests/lab/lab_test, tests/lab/sharing/sharing_test and
+tests/lab/guest/run_guest_tests.py print. Every failed case is named, every skipped one too, with its reason.
 """
 
 import json
@@ -92,6 +92,7 @@ def main():
         'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1',
     })
     run_lab_tests(tally, 'lab', 'lab_test', '--json')
+    run_lab_tests(tally, 'file systems', 'sharing/sharing_test', '--json')
     run_lab_tests(tally, 'guests', 'guest/run_guest_tests.py')
 
     for name, reason in tally.skipped:

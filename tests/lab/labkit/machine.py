@@ -27,9 +27,9 @@ PASSED_NAMES = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")
 
 
 class Settings:
-    """What one run of L1 needs to know."""
+    """What one run of L1 needs to know. `modules`: files of kernel modules, in the order to load them."""
 
-    def __init__(self, assets, command, directory, timeout, smp, memory_mib, read_only, read_write):
+    def __init__(self, assets, command, directory, timeout, smp, memory_mib, read_only, read_write, modules):
         self.assets = assets
         self.command = command
         self.directory = directory
@@ -38,6 +38,7 @@ class Settings:
         self.memory_mib = memory_mib
         self.read_only = read_only
         self.read_write = read_write
+        self.modules = modules
 
 
 class Outcome:
@@ -110,6 +111,7 @@ class Machine:
         lines.append("exec " + " ".join(quote(word) for word in settings.command))
         self._write("command", "\n".join(lines) + "\n")
         self._write("binds", "".join(path + "\n" for path in settings.read_only))
+        self._write("modules", "".join(f"/host{os.path.realpath(path)}\n" for path in settings.modules))
         self._write("token", self._token + "\n")
 
     def _write(self, name, text):

@@ -91,6 +91,28 @@ TEST(ChunkWriter, LetsOtherChunksFollowAReservedOneBeforeItIsCommitted) {
   EXPECT_TRUE(is_all_zero(read));
 }
 
+TEST(ChunkWriter, GivesTheFileItsSizeBeforeABodyWithHolesIsWritten) {
+  const File file = test::memory_file({});
+  FileSink sink(file);
+  auto writer = test::begin_ram_file(sink);
+  ASSERT_TRUE(writer);
+  const auto made =
+      writer->reserve({kChunkFlatRam, 1, 0, kChunkCritical | kChunkLeaves}, 100, 3 * kPageSize, kPageSize);
+  ASSERT_TRUE(made) << made.error().to_string();
+  EXPECT_EQ(*file.size(), made->body_offset + 3 * kPageSize);
+  ASSERT_TRUE(writer->commit(*made, ByteVector(100), 0));
+
+  std::uint64_t before = 0;
+  const auto body = [&](Sink& to) {
+    before = *file.size();
+    return to.skip(5 * kPageSize);
+  };
+  ASSERT_TRUE(writer->append({kChunkFlatRam, 1, 1, kChunkCritical | kChunkLeaves}, ByteVector(100),
+                             StreamedBody{5 * kPageSize, 0, body, kPageSize, true}));
+  EXPECT_EQ(before, sink.position());
+  EXPECT_EQ(*file.size(), sink.position());
+}
+
 TEST(ChunkWriter, RefusesBodiesThatTheFileCouldNotHold) {
   const File file = test::memory_file({});
   FileSink sink(file);
