@@ -7,7 +7,8 @@ namespace vmsnap::compat::bhyve {
 
 std::span<const Mapping* const> all_mappings() {
   static constexpr std::array kAll = {
-      &mappings::kVhpet,
+      &mappings::kVhpet,  &mappings::kVioapic, &mappings::kVatpit,     &mappings::kVatpic,
+      &mappings::kVpmtmr, &mappings::kVrtc,    &mappings::kHostbridge,
   };
   return kAll;
 }

@@ -6,6 +6,12 @@
 
 namespace vmsnap::compat::bhyve::mappings {
 
+extern const Mapping kHostbridge;
+extern const Mapping kVatpic;
+extern const Mapping kVatpit;
 extern const Mapping kVhpet;
+extern const Mapping kVioapic;
+extern const Mapping kVpmtmr;
+extern const Mapping kVrtc;
 
 }  // namespace vmsnap::compat::bhyve::mappings
