@@ -7,8 +7,9 @@ namespace vmsnap::compat::bhyve {
 
 std::span<const Mapping* const> all_mappings() {
   static constexpr std::array kAll = {
-      &mappings::kVhpet,  &mappings::kVioapic, &mappings::kVatpit,     &mappings::kVatpic,
-      &mappings::kVpmtmr, &mappings::kVrtc,    &mappings::kHostbridge,
+      &mappings::kVhpet,     &mappings::kVioapic,   &mappings::kVatpit,     &mappings::kVatpic,
+      &mappings::kVpmtmr,    &mappings::kVrtc,      &mappings::kHostbridge, &mappings::kVirtioNet,
+      &mappings::kVirtioBlk, &mappings::kVirtioRnd,
   };
   return kAll;
 }

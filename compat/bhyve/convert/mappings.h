@@ -11,6 +11,9 @@ extern const Mapping kVatpic;
 extern const Mapping kVatpit;
 extern const Mapping kVhpet;
 extern const Mapping kVioapic;
+extern const Mapping kVirtioBlk;
+extern const Mapping kVirtioNet;
+extern const Mapping kVirtioRnd;
 extern const Mapping kVpmtmr;
 extern const Mapping kVrtc;
 

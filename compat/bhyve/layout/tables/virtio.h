@@ -6,8 +6,10 @@
 
 namespace vmsnap::compat::bhyve::tables {
 
-/// Bytes of the memory of a legacy virtio ring: from the descriptors up to the end of the page in which the
-/// used ring ends.
+/// Bytes of the memory of a legacy virtio ring of so many entries: from the descriptors up to the end of the
+/// page in which the used ring ends.
+[[nodiscard]] std::uint64_t ring_size(std::uint16_t entries);
+/// The same for the queue of the scope.
 [[nodiscard]] Result<std::uint64_t> ring_bytes(const Scope& scope);
 
 inline constexpr Item kQueueHead[] = {

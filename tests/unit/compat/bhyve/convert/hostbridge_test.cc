@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // The PCI prefix, through the chunk that is nothing else.
-#include "bhyve/convert/devices/hostbridge.h"
-
 #include "mapping_fixture.h"
 
 namespace vmsnap::compat::bhyve {
@@ -174,19 +172,6 @@ TEST(PciPrefix, ComesToAnEndInALoopOfCapabilities) {
   space.put(0x34, 1, 0xfc).put(0xfc, 2, 0x0005).put(0xfe, 2, 0xffff);
   auto run = run_of({{"config_space", space.bytes()}, {"msi.enabled", 1u}, {"msi.maxmsgnum", 128u}});
   EXPECT_THAT(run.kept_after_both_ways(), IsEmpty());
-}
-
-TEST(HostBridge, IsMadeFromItsIdentityWhereTheSnapshotHasNone) {
-  FakeGuestMemory memory;
-  Machine machine(1, Vendor::kIntel, memory);
-  ASSERT_TRUE(make_host_bridge(machine));
-  const auto space = machine.find(kPath)->get<ByteVector>("function.config_space");
-  ASSERT_TRUE(space);
-  ASSERT_EQ(space->size(), 256u);
-  EXPECT_EQ(load_le<std::uint32_t>(*space, 0), 0x12751275u);
-  EXPECT_EQ(load_le<std::uint32_t>(*space, 8), 0x06000000u);
-  EXPECT_EQ(machine.not_in_file().size(), 2u);
-  EXPECT_TRUE(machine.find(kPath)->encode());
 }
 
 }  // namespace
