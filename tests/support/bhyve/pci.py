@@ -78,18 +78,21 @@ def prefix(machine: Machine, device: Device, name: str) -> Chunk:
         chunk.add('maxmsgnum', 'i32', messages)
     with chunk.within('msix'):
         on = bool(table_count)
-        chunk.add('enabled', 'i32', int(on))
+        masked = values.flag(chunk.key_of('function_mask')) if on else 0
+        # Both are bits of Message Control where they stand.
+        chunk.add('enabled', 'i32', 0x8000 if on else 0)
         chunk.add('table_bar', 'i32', int(on))
         chunk.add('pba_bar', 'i32', int(on))
         chunk.add('table_offset', 'u32', 0)
         chunk.add('table_count', 'i32', table_count)
         chunk.add('pba_offset', 'u32', 4096 if on else 0)
         chunk.add('pba_size', 'i32', 8 if on else 0)
-        chunk.add('function_mask', 'i32', values.flag(chunk.key_of('function_mask')) if on else 0)
+        chunk.add('function_mask', 'i32', 0x4000 if masked else 0)
         if machine.shape.prefix_a:
             chunk.add('pba_page_offset', 'i32', 0)
     bars = {index: (kind, size, _bar_address(device, index, kind)) for index, (kind, size) in model.bars.items()}
-    chunk.raw('config_space', _config_space(chunk, model, bars, (messages, enabled, address, data), table_count))
+    chunk.raw('config_space', _config_space(chunk, model, bars, (messages, enabled, address, data),
+                                            (table_count, masked)))
     for index in range(6 if machine.shape.prefix_a else 7):
         kind, size, address = bars.get(index, (0, 0, 0))
         chunk.add(f'bar[{index}].type', 'i32', kind)
@@ -113,10 +116,12 @@ def _bar_address(device: Device, index: int, kind: int) -> int:
 
 
 def _config_space(chunk: Chunk, model: Model, bars: dict[int, tuple[int, int, int]], msi: tuple[int, int, int, int],
-                  table_count: int) -> bytes:
-    """It agrees with the fields beside it; `msi` is how many messages, whether enabled, address, data."""
+                  msix: tuple[int, int]) -> bytes:
+    """It agrees with the fields beside it; `msi` is how many messages, whether enabled, address, data; `msix` how
+    many vectors, whether all are masked."""
     space = bytearray(256)
     messages, enabled, message_address, message_data = msi
+    table_count, masked = msix
     key = chunk.key_of('config_space')
 
     def put(offset: int, size: int, value: int) -> None:
@@ -139,7 +144,7 @@ def _config_space(chunk: Chunk, model: Model, bars: dict[int, tuple[int, int, in
         put(MSI_OFFSET + 4, 8, message_address)
         put(MSI_OFFSET + 12, 2, message_data)
     if table_count:
-        capabilities.append((MSIX_OFFSET, 0x11, 0x8000 | (table_count - 1)))
+        capabilities.append((MSIX_OFFSET, 0x11, 0x8000 | masked << 14 | (table_count - 1)))
         put(MSIX_OFFSET + 4, 4, 1)
         put(MSIX_OFFSET + 8, 4, 4096 | 1)
     if capabilities:
