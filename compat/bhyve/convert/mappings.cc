@@ -9,7 +9,9 @@ std::span<const Mapping* const> all_mappings() {
   static constexpr std::array kAll = {
       &mappings::kVhpet,     &mappings::kVioapic,   &mappings::kVatpit,     &mappings::kVatpic,
       &mappings::kVpmtmr,    &mappings::kVrtc,      &mappings::kHostbridge, &mappings::kVirtioNet,
-      &mappings::kVirtioBlk, &mappings::kVirtioRnd,
+      &mappings::kVirtioBlk, &mappings::kVirtioRnd, &mappings::kLpc,        &mappings::kE1000,
+      &mappings::kAhci,      &mappings::kXhci,      &mappings::kFbuf,       &mappings::kDummy,
+      &mappings::kAtkbdc,
   };
   return kAll;
 }

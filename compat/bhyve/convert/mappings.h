@@ -6,7 +6,13 @@
 
 namespace vmsnap::compat::bhyve::mappings {
 
+extern const Mapping kAhci;
+extern const Mapping kAtkbdc;
+extern const Mapping kDummy;
+extern const Mapping kE1000;
+extern const Mapping kFbuf;
 extern const Mapping kHostbridge;
+extern const Mapping kLpc;
 extern const Mapping kVatpic;
 extern const Mapping kVatpit;
 extern const Mapping kVhpet;
@@ -16,5 +22,6 @@ extern const Mapping kVirtioNet;
 extern const Mapping kVirtioRnd;
 extern const Mapping kVpmtmr;
 extern const Mapping kVrtc;
+extern const Mapping kXhci;
 
 }  // namespace vmsnap::compat::bhyve::mappings

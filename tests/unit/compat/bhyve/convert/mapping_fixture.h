@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <concepts>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -47,8 +48,18 @@ class FakeGuestMemory final : public GuestMemory {
   }
 };
 
+/// A number of any type, or bytes.
+struct ItemValue {
+  ItemValue() = default;
+  template <std::integral T>
+  ItemValue(T number) : content(static_cast<std::uint64_t>(number)) {}
+  ItemValue(ByteVector bytes) : content(std::move(bytes)) {}
+
+  std::variant<std::uint64_t, ByteVector> content;
+};
+
 /// Values of a legacy chunk by path; what is not named is 0.
-using ItemValues = std::map<std::string, std::variant<std::uint64_t, ByteVector>, std::less<>>;
+using ItemValues = std::map<std::string, ItemValue, std::less<>>;
 
 [[nodiscard]] inline ByteVector bytes_of(const std::vector<unsigned>& numbers) {
   ByteVector bytes;
@@ -70,10 +81,10 @@ using ItemValues = std::map<std::string, std::variant<std::uint64_t, ByteVector>
     const bool is_list = field.item->count.source == Count::Source::kUntilMinusOne;
     bytes.assign(is_list ? size_of(field.item->type) : field.size, is_list ? std::byte{0xff} : std::byte{});
     if (const auto found = items.find(field.path); found != items.end()) {
-      if (const auto* number = std::get_if<std::uint64_t>(&found->second)) {
+      if (const auto* number = std::get_if<std::uint64_t>(&found->second.content)) {
         std::memcpy(bytes.data(), number, std::min<std::size_t>(bytes.size(), sizeof *number));
       } else {
-        bytes = std::get<ByteVector>(found->second);
+        bytes = std::get<ByteVector>(found->second.content);
       }
     }
     return ByteView(bytes);
