@@ -49,13 +49,12 @@ class FakeGuestMemory final : public GuestMemory {
 };
 
 /// A number of any type, or bytes.
-struct ItemValue {
+struct ItemValue : std::variant<std::uint64_t, ByteVector> {
+  using Base = std::variant<std::uint64_t, ByteVector>;
   ItemValue() = default;
   template <std::integral T>
-  ItemValue(T number) : content(static_cast<std::uint64_t>(number)) {}
-  ItemValue(ByteVector bytes) : content(std::move(bytes)) {}
-
-  std::variant<std::uint64_t, ByteVector> content;
+  ItemValue(T number) : Base(static_cast<std::uint64_t>(number)) {}
+  ItemValue(ByteVector bytes) : Base(std::move(bytes)) {}
 };
 
 /// Values of a legacy chunk by path; what is not named is 0.
@@ -81,10 +80,10 @@ using ItemValues = std::map<std::string, ItemValue, std::less<>>;
     const bool is_list = field.item->count.source == Count::Source::kUntilMinusOne;
     bytes.assign(is_list ? size_of(field.item->type) : field.size, is_list ? std::byte{0xff} : std::byte{});
     if (const auto found = items.find(field.path); found != items.end()) {
-      if (const auto* number = std::get_if<std::uint64_t>(&found->second.content)) {
+      if (const auto* number = std::get_if<std::uint64_t>(&found->second)) {
         std::memcpy(bytes.data(), number, std::min<std::size_t>(bytes.size(), sizeof *number));
       } else {
-        bytes = std::get<ByteVector>(found->second.content);
+        bytes = std::get<ByteVector>(found->second);
       }
     }
     return ByteView(bytes);
