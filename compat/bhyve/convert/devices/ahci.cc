@@ -12,6 +12,14 @@ namespace {
 constexpr std::size_t kPorts = 32;
 constexpr std::uint32_t kNumberOfPorts = 0x1f;  // of CAP: NP
 
+/// Requests that bhyve's block layer takes at a time.
+constexpr std::uint64_t kRequests = 135;
+constexpr std::uint64_t kMinusOne = ~std::uint64_t{0};
+constexpr std::uint64_t kBlockDeviceMagic = 0xb109b109;
+constexpr std::uint64_t kSectorSize = 512;
+constexpr std::uint64_t kLargestSector = 1 << 20;
+constexpr std::uint64_t kLargestFile = ~std::uint64_t{0} >> 1;
+
 constexpr Row kRows[] = {
     {"cap", "cap"},       {"ghc", "ghc"},         {"is", "is"},         {"pi", "pi"},
     {"vs", "vs"},         {"ccc_ctl", "ccc_ctl"}, {"em_loc", "em_loc"}, {"ccc_pts", "ccc_ports"},
@@ -77,6 +85,69 @@ Result<std::uint64_t> address_down(const StateTree& adapter, const std::string& 
   return std::uint64_t{high_bits} << 32 | low_bits;
 }
 
+/// The answer to IDENTIFY DEVICE, in words.
+class Identity {
+ public:
+  explicit Identity(ByteVector bytes) : bytes_(std::move(bytes)) { bytes_.resize(512); }
+
+  [[nodiscard]] std::uint64_t word(std::size_t index) const {
+    return load_le<std::uint16_t>(bytes_, 2 * index);
+  }
+  [[nodiscard]] std::uint64_t sectors() const {
+    const bool has_48_bits = (word(83) & 0xc400) == 0x4400;
+    const std::uint64_t low = word(61) << 16 | word(60);
+    return has_48_bits ? word(103) << 48 | word(102) << 32 | word(101) << 16 | word(100) : low;
+  }
+  [[nodiscard]] std::uint64_t sector_size() const {
+    const std::uint64_t size = 2 * (word(118) << 16 | word(117));
+    const bool is_said = sizes_are_valid() && (word(106) & 0x1000) != 0;
+    return is_said && size >= kSectorSize && size <= kLargestSector ? size : kSectorSize;
+  }
+  [[nodiscard]] std::uint64_t physical_sector_size() const {
+    const std::uint64_t size = sector_size() << (word(106) & 0xf);
+    const bool is_said = sizes_are_valid() && (word(106) & 0x2000) != 0;
+    return is_said && size <= kLargestSector ? size : sector_size();
+  }
+
+ private:
+  [[nodiscard]] bool sizes_are_valid() const { return (word(106) & 0xc000) == 0x4000; }
+
+  ByteVector bytes_;
+};
+
+/// The queue of a drive that does nothing, as generation A has it, and its file as far as the drive tells:
+/// flags that say what a file can do more than others are 0, with which bhyve manages on any.
+Result<void> queue_down(const StateTree& adapter, const std::string& port, Values& values,
+                        const std::string& item) {
+  values.derive(item + "ioqsz", kRequests);
+  ByteVector free((kRequests + 1) * sizeof(std::uint32_t));
+  for (std::uint64_t i = 0; i < kRequests; ++i) {
+    for (const std::string_view name : {"cfis", "len", "done", "slot", "more", "readop"}) {
+      values.derive(fmt::format("{}ioreq[{}].{}", item, i, name), 0);
+    }
+    store_le(MutableByteView(free), 4 * i, static_cast<std::uint32_t>(i));
+  }
+  store_le(MutableByteView(free), 4 * kRequests, ~std::uint32_t{0});
+  values.derive(item + "free", std::move(free));
+  values.derive(item + "busy[0].index", kMinusOne);
+
+  const std::string file = item + "blockif.";
+  VMSNAP_ASSIGN_OR_RETURN(const bool takes_packets, adapter.get<bool>(port + "drive.packet_device"));
+  for (const std::string_view name : {"ischr", "isgeom", "candelete", "psectoff", "closing"}) {
+    values.derive(fmt::format("{}{}", file, name), 0);
+  }
+  values.derive(file + "magic", kBlockDeviceMagic);
+  values.derive(file + "rdonly", takes_packets ? 1 : 0);
+  // How large a medium is, an optical drive does not say here.
+  if (takes_packets) return {};
+  VMSNAP_ASSIGN_OR_RETURN(ByteVector bytes, adapter.get<ByteVector>(port + "drive.identify"));
+  const Identity identity(std::move(bytes));
+  values.derive(file + "size", identity.sectors() * identity.sector_size() & kLargestFile);
+  values.derive(file + "sectsz", identity.sector_size());
+  values.derive(file + "psectsz", identity.physical_sector_size());
+  return {};
+}
+
 /// `place` is that of the port among those of the adapter.
 Result<void> port_down(const StateTree& adapter, std::size_t place, std::size_t number, Values& values) {
   const std::string port = fmt::format("ports[{}].", place);
@@ -92,7 +163,7 @@ Result<void> port_down(const StateTree& adapter, std::size_t place, std::size_t 
   values.derive(item + "ccs", cmd >> 8 & 0x1f);
   values.derive(item + "pending", 0);
   values.derive(item + "unused0", 0);
-  return {};
+  return queue_down(adapter, port, values, item);
 }
 
 Result<void> down(const Machine& machine, TargetChunk& chunk) {
