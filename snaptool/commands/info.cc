@@ -5,6 +5,7 @@
 #include <string>
 
 #include "commands/commands.h"
+#include "legacy/legacy.h"
 #include "snapshot/check.h"
 #include "snapshot/provenance.h"
 #include "snapshot/text.h"
@@ -265,7 +266,12 @@ void print_text(const Facts& facts, Output& output) {
   for (const Finding& finding : facts.check.findings) print_line(output, "finding", finding.message);
 }
 
-ExitCode run(const CommonOptions& options, Output& output) {
+struct InfoOptions {
+  CommonOptions common;
+  std::vector<std::string> assume;
+};
+
+ExitCode run_on_snapshot(const CommonOptions& options, Output& output) {
   const Result<SnapshotReader> reader = open_snapshot(options.file);
   if (!reader) return fail(reader.error(), options.json, output);
   const Result<std::uint64_t> allocated = allocated_size(reader->container().file());
@@ -282,13 +288,23 @@ ExitCode run(const CommonOptions& options, Output& output) {
   return kExitOk;
 }
 
+ExitCode run(const InfoOptions& options, Output& output) {
+  const CommonOptions& common = options.common;
+  if (compat::bhyve::is_legacy_set(common.file))
+    return legacy::info({common.file, common.json, options.assume}, output);
+  if (const auto refused = legacy::refuse_assume(options.assume); !refused)
+    return fail(refused.error(), common.json, output);
+  return run_on_snapshot(common, output);
+}
+
 }  // namespace
 
 void add_info_command(CLI::App& app, Action& action) {
-  auto options = std::make_shared<CommonOptions>();
+  auto options = std::make_shared<InfoOptions>();
   CLI::App* command =
       app.add_subcommand("info", "Say what a snapshot is: who made it and when, the machine, its devices");
-  add_common_options(*command, *options);
+  add_common_options(*command, options->common);
+  legacy::add_assume_option(*command, options->assume);
   command->callback(
       [&action, options] { action = [options](Output& output) { return run(*options, output); }; });
 }
