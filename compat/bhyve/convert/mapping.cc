@@ -31,6 +31,10 @@ const Values::Value* Values::find(std::string_view path) const {
   return found == values_.end() ? nullptr : &found->second;
 }
 
+void Values::mark_shared(std::string_view path) {
+  if (const auto found = values_.find(path); found != values_.end()) found->second.is_shared = true;
+}
+
 const Mapping* find_mapping(std::string_view chunk) {
   for (const Mapping* mapping : all_mappings()) {
     if (mapping->chunk == chunk) return mapping;

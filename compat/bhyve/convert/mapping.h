@@ -42,6 +42,9 @@ class Values {
   struct Value {
     std::variant<std::uint64_t, ByteVector> content;
     Origin origin;
+    /// It goes before what bhyve_private keeps, in a set of other shapes than the one that was read: what is
+    /// kept tells how that set shared a value between two chunks.
+    bool is_shared = false;
   };
   void map(std::string path, std::uint64_t value) { put(std::move(path), value, Origin::kMapped); }
   void map(std::string path, ByteVector bytes) { put(std::move(path), std::move(bytes), Origin::kMapped); }
@@ -50,13 +53,16 @@ class Values {
     put(std::move(path), std::move(bytes), Origin::kDerived);
   }
 
+  void put(std::string path, std::variant<std::uint64_t, ByteVector> content, Origin origin) {
+    values_.insert_or_assign(std::move(path), Value{std::move(content), origin});
+  }
+  /// See Value; of a value that was given.
+  void mark_shared(std::string_view path);
+
   /// nullptr when nobody has given it.
   [[nodiscard]] const Value* find(std::string_view path) const;
 
  private:
-  void put(std::string path, std::variant<std::uint64_t, ByteVector> content, Origin origin) {
-    values_.insert_or_assign(std::move(path), Value{std::move(content), origin});
-  }
   std::map<std::string, Value, std::less<>> values_;
 };
 
@@ -104,6 +110,6 @@ struct Row {
                                     std::string_view field_prefix);
 [[nodiscard]] Result<void> carry_down(std::span<const Row> rows, const StateTree& state,
                                       std::string_view field_prefix, Values& values,
-                                      std::string_view item_prefix);
+                                      std::string_view item_prefix, Origin origin = Origin::kMapped);
 
 }  // namespace vmsnap::compat::bhyve

@@ -67,19 +67,19 @@ Result<void> carry_up(std::span<const Row> rows, const SourceChunk& chunk, std::
 }
 
 Result<void> carry_down(std::span<const Row> rows, const StateTree& state, std::string_view field_prefix,
-                        Values& values, std::string_view item_prefix) {
+                        Values& values, std::string_view item_prefix, Origin origin) {
   for (const Row& row : rows) {
     VMSNAP_ASSIGN_OR_RETURN(const StateTree::Place place,
                             state.find(fmt::format("{}{}", field_prefix, row.field)));
     std::string item = fmt::format("{}{}", item_prefix, row.item);
     if (place.number) {
       const auto bits = static_cast<std::uint64_t>(place.owner->numbers()->at(*place.number).as_signed());
-      values.map(std::move(item), row.to_item == nullptr ? bits : row.to_item(bits));
+      values.put(std::move(item), row.to_item == nullptr ? bits : row.to_item(bits), origin);
     } else if (place.value != nullptr && place.value->scalar() != nullptr) {
       const auto bits = static_cast<std::uint64_t>(place.value->scalar()->as_signed());
-      values.map(std::move(item), row.to_item == nullptr ? bits : row.to_item(bits));
+      values.put(std::move(item), row.to_item == nullptr ? bits : row.to_item(bits), origin);
     } else if (place.value != nullptr && place.value->numbers() != nullptr) {
-      values.map(std::move(item), ByteVector(place.value->numbers()->bytes));
+      values.put(std::move(item), ByteVector(place.value->numbers()->bytes), origin);
     }
   }
   return {};
