@@ -73,6 +73,13 @@ using ItemValues = std::map<std::string, ItemValue, std::less<>>;
   return bytes;
 }
 
+/// The lowest `size` bytes of a number, at most 8: what the engine takes of it.
+[[nodiscard]] inline ByteVector cut(std::uint64_t number, std::size_t size) {
+  ByteVector bytes(std::min(size, sizeof number));
+  std::memcpy(bytes.data(), &number, bytes.size());
+  return bytes;
+}
+
 [[nodiscard]] inline ByteVector encode_items(const Layout& layout, const Context& context,
                                              const ItemValues& items) {
   ByteVector bytes;
@@ -186,8 +193,8 @@ class MappingRun {
     if (const auto* bytes = std::get_if<ByteVector>(&value.content)) {
       return std::equal(bytes->begin(), bytes->end(), was.begin(), was.end());
     }
-    return field.count() == 1 &&
-           load_number(field.item->type, was).bits == std::get<std::uint64_t>(value.content);
+    const ByteVector low = cut(std::get<std::uint64_t>(value.content), was.size());
+    return field.count() == 1 && std::equal(low.begin(), low.end(), was.begin(), was.end());
   }
 
   const Layout* layout_;

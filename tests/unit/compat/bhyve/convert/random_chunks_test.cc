@@ -14,13 +14,13 @@ namespace {
 /// The fields that were kept from the chunk itself, all others as the mapping gives them.
 Result<ByteVector> written_again(const MappingRun& run, const Decoded& decoded,
                                  const std::set<std::string>& kept) {
+  ByteVector bytes;
   return encode(decoded.layout(), decoded.context(), [&](const Field& field) -> std::optional<FieldValue> {
     if (kept.count(field.path) != 0) return *decoded.bytes(field.path);
     const auto& content = run.values.find(field.path)->content;
-    if (const auto* bytes = std::get_if<ByteVector>(&content)) return ByteView(*bytes);
-    const std::uint64_t number = std::get<std::uint64_t>(content);
-    if (is_signed(field.item->type)) return static_cast<std::int64_t>(number);
-    return number;
+    if (const auto* given = std::get_if<ByteVector>(&content)) return ByteView(*given);
+    bytes = cut(std::get<std::uint64_t>(content), field.size);
+    return ByteView(bytes);
   });
 }
 
