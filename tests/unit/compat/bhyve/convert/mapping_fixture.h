@@ -99,6 +99,38 @@ using ItemValues = std::map<std::string, ItemValue, std::less<>>;
   return chunk ? *chunk : ByteVector();
 }
 
+/// True when the engine need not keep the item, whose bytes were `was`, beside the value.
+[[nodiscard]] inline bool is_same(const Values::Value& value, const Field& field, ByteView was) {
+  if (const auto* bytes = std::get_if<ByteVector>(&value.content)) {
+    return std::equal(bytes->begin(), bytes->end(), was.begin(), was.end());
+  }
+  const ByteVector low = cut(std::get<std::uint64_t>(value.content), was.size());
+  return field.count() == 1 && std::equal(low.begin(), low.end(), was.begin(), was.end());
+}
+
+/// Paths of the items that the values do not give back as they were, in the order of the chunk.
+[[nodiscard]] inline std::vector<std::string> paths_to_keep(const Decoded& decoded, const Values& values) {
+  std::vector<std::string> paths;
+  for (const Field& field : decoded.fields()) {
+    const Values::Value* value = values.find(field.path);
+    if (value == nullptr || !is_same(*value, field, decoded.bytes(field))) paths.push_back(field.path);
+  }
+  return paths;
+}
+
+/// The value at a path of a device. `T` as in StateTree::get().
+template <typename T>
+[[nodiscard]] T field_of(const Machine& machine, std::string_view device, std::string_view path) {
+  const StateTree* state = machine.find(device);
+  if (state == nullptr) {
+    ADD_FAILURE() << "no device " << device;
+    return {};
+  }
+  const auto value = state->get<T>(path);
+  EXPECT_TRUE(value) << value.error().to_string();
+  return value ? *value : T{};
+}
+
 /// A chunk, its mapping, and the machine that `up` fills.
 class MappingRun {
  public:
@@ -146,12 +178,7 @@ class MappingRun {
     TargetChunk target{*layout_, context, vendor_, device_path_, bytes_.size(), {}};
     VMSNAP_RETURN_IF_ERROR(mapping_->down(machine_, target));
     values = std::move(target.values);
-    std::vector<std::string> paths;
-    for (const Field& field : decoded.fields()) {
-      const Values::Value* value = values.find(field.path);
-      if (value == nullptr || !is_same(*value, field, decoded.bytes(field))) paths.push_back(field.path);
-    }
-    return paths;
+    return paths_to_keep(decoded, values);
   }
 
   /// The same for tests that expect success.
@@ -164,17 +191,10 @@ class MappingRun {
     return paths ? *std::move(paths) : std::vector<std::string>{"down failed"};
   }
 
-  /// The value at a path of a device. `T` as in StateTree::get().
+  /// See field_of().
   template <typename T>
   [[nodiscard]] T field(std::string_view device, std::string_view path) const {
-    const StateTree* state = machine_.find(device);
-    if (state == nullptr) {
-      ADD_FAILURE() << "no device " << device;
-      return {};
-    }
-    const auto value = state->get<T>(path);
-    EXPECT_TRUE(value) << value.error().to_string();
-    return value ? *value : T{};
+    return field_of<T>(machine_, device, path);
   }
 
   [[nodiscard]] Machine& machine() { return machine_; }
@@ -189,14 +209,6 @@ class MappingRun {
   Values values;  // of the last kept()
 
  private:
-  [[nodiscard]] static bool is_same(const Values::Value& value, const Field& field, ByteView was) {
-    if (const auto* bytes = std::get_if<ByteVector>(&value.content)) {
-      return std::equal(bytes->begin(), bytes->end(), was.begin(), was.end());
-    }
-    const ByteVector low = cut(std::get<std::uint64_t>(value.content), was.size());
-    return field.count() == 1 && std::equal(low.begin(), low.end(), was.begin(), was.end());
-  }
-
   const Layout* layout_;
   const Mapping* mapping_;
   Context context_;

@@ -11,8 +11,8 @@ namespace vmsnap::compat::bhyve {
 class VcpuMachine {
  public:
   VcpuMachine(Vendor vendor, std::uint32_t vcpus) : vendor_(vendor), machine_(vcpus, vendor, memory_) {
-    context_.vcpus = vcpus;
-    context_.cpuset_longs = 16;
+    context.vcpus = vcpus;
+    context.cpuset_longs = 16;
   }
 
   /// Adds a chunk in which everything but `items` is 0.
@@ -22,7 +22,7 @@ class VcpuMachine {
       ADD_FAILURE() << "no layout " << chunk << " " << shape;
       std::abort();
     }
-    return with(*layout, encode_items(*layout, context_, items));
+    return with(*layout, encode_items(*layout, context, items));
   }
   VcpuMachine& with(const Layout& layout, ByteVector bytes) {
     chunks_.push_back({&layout, std::move(bytes)});
@@ -34,7 +34,7 @@ class VcpuMachine {
     for (const Mapping* mapping : all_mappings()) {
       for (const Chunk& chunk : chunks_) {
         if (chunk.layout->chunk != mapping->chunk) continue;
-        VMSNAP_ASSIGN_OR_RETURN(const Decoded decoded, decode(*chunk.layout, context_, chunk.bytes));
+        VMSNAP_ASSIGN_OR_RETURN(const Decoded decoded, decode(*chunk.layout, context, chunk.bytes));
         VMSNAP_RETURN_IF_ERROR(mapping->up(SourceChunk{decoded, vendor_, {}}, machine_));
       }
     }
@@ -46,14 +46,10 @@ class VcpuMachine {
   [[nodiscard]] Result<std::vector<std::string>> kept(std::string_view name) {
     for (const Chunk& chunk : chunks_) {
       if (chunk.layout->chunk != name) continue;
-      VMSNAP_ASSIGN_OR_RETURN(const Decoded decoded, decode(*chunk.layout, context_, chunk.bytes));
+      VMSNAP_ASSIGN_OR_RETURN(const Decoded decoded, decode(*chunk.layout, context, chunk.bytes));
       VMSNAP_ASSIGN_OR_RETURN(values, down(*chunk.layout));
-      std::vector<std::string> paths;
-      for (const Field& field : decoded.fields()) {
-        if (vcpu_of(field) >= machine_.vcpus()) continue;
-        const Values::Value* value = values.find(field.path);
-        if (value == nullptr || !is_same(*value, field, decoded.bytes(field))) paths.push_back(field.path);
-      }
+      std::vector<std::string> paths = paths_to_keep(decoded, values);
+      std::erase_if(paths, [&](const std::string& path) { return vcpu_of(path) >= machine_.vcpus(); });
       return paths;
     }
     return Error(ErrorKind::kInternal, "no such chunk");
@@ -61,22 +57,15 @@ class VcpuMachine {
 
   /// What the mapping gives for a chunk of any shape, whether it was read or not.
   [[nodiscard]] Result<Values> down(const Layout& layout) {
-    Context context = context_;
-    TargetChunk target{layout, context, vendor_, {}, std::nullopt, {}};
+    Context counts = context;
+    TargetChunk target{layout, counts, vendor_, {}, std::nullopt, {}};
     VMSNAP_RETURN_IF_ERROR(find_mapping(layout.chunk)->down(machine_, target));
     return std::move(target.values);
   }
 
   template <typename T>
   [[nodiscard]] T field(std::string_view device, std::string_view path) const {
-    const StateTree* state = machine_.find(device);
-    if (state == nullptr) {
-      ADD_FAILURE() << "no device " << device;
-      return {};
-    }
-    const auto value = state->get<T>(path);
-    EXPECT_TRUE(value) << value.error().to_string();
-    return value ? *value : T{};
+    return field_of<T>(machine_, device, path);
   }
   [[nodiscard]] std::uint64_t cpu(std::string_view path, std::uint32_t index = 0) const {
     const auto value =
@@ -87,8 +76,8 @@ class VcpuMachine {
 
   [[nodiscard]] Machine& machine() { return machine_; }
 
-  Context context_;
-  Values values;  // of the last kept()
+  Context context;  // the counts of all chunks
+  Values values;    // of the last kept()
 
  private:
   struct Chunk {
@@ -96,17 +85,10 @@ class VcpuMachine {
     ByteVector bytes;
   };
 
-  /// 0 for a field of no vCPU.
-  [[nodiscard]] static std::uint64_t vcpu_of(const Field& field) {
+  /// 0 for an item of no vCPU.
+  [[nodiscard]] static std::uint64_t vcpu_of(const std::string& path) {
     constexpr std::string_view kRecord = "vcpu[";
-    return field.path.starts_with(kRecord) ? std::stoull(field.path.substr(kRecord.size())) : 0;
-  }
-  [[nodiscard]] static bool is_same(const Values::Value& value, const Field& field, ByteView was) {
-    if (const auto* bytes = std::get_if<ByteVector>(&value.content)) {
-      return std::equal(bytes->begin(), bytes->end(), was.begin(), was.end());
-    }
-    return field.count() == 1 &&
-           load_number(field.item->type, was).bits == std::get<std::uint64_t>(value.content);
+    return path.starts_with(kRecord) ? std::stoull(path.substr(kRecord.size())) : 0;
   }
 
   Vendor vendor_;

@@ -192,7 +192,7 @@ TEST(VmMapping, WritesStartupCpusInTheWidthOfTheShape) {
   const auto b = machine.down(*find_layout("vm", "B"));
   ASSERT_TRUE(b);
   EXPECT_EQ(std::get<ByteVector>(b->find("startup_cpus")->content), array_of(8, {2, 0, 0, 0}));
-  machine.context_.cpuset_longs = 2;
+  machine.context.cpuset_longs = 2;
   const auto c = machine.down(*find_layout("vm", "C"));
   ASSERT_TRUE(c);
   EXPECT_EQ(std::get<ByteVector>(c->find("startup_cpus")->content), array_of(8, {2, 0}));

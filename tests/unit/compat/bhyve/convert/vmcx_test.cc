@@ -406,7 +406,7 @@ TEST(VcpuMappings, TakeAnyBytesAndGiveStatesThatCanBeStored) {
         if (shape.empty()) continue;
         const Layout* layout = find_layout(chunk, shape);
         ASSERT_NE(layout, nullptr);
-        machine.with(*layout, make_random_chunk(*layout, machine.context_, seed).bytes);
+        machine.with(*layout, make_random_chunk(*layout, machine.context, seed).bytes);
       }
       const auto done = machine.up();
       ASSERT_TRUE(done) << done.error().to_string();
