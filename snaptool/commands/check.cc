@@ -10,6 +10,7 @@
 
 #include "chunk_printer.h"
 #include "commands/commands.h"
+#include "legacy/legacy.h"
 #include "progress.h"
 #include "snapshot_file.h"
 
@@ -19,6 +20,7 @@ namespace {
 struct CheckOptions {
   CommonOptions common;
   std::string level = "full";
+  std::vector<std::string> assume;
 };
 
 /// A finding of the library or of ours.
@@ -183,6 +185,10 @@ void print_text(const CheckOptions& options, const Outcome& outcome, Output& out
 }
 
 ExitCode run(const CheckOptions& options, Output& output) {
+  if (compat::bhyve::is_legacy_set(options.common.file))
+    return legacy::check({options.common.file, options.common.json, options.assume}, output);
+  if (const auto refused = legacy::refuse_assume(options.assume); !refused)
+    return fail(refused.error(), options.common.json, output);
   const Outcome outcome = check(options.common.file, to_level(options.level), output);
   if (options.common.json) {
     output.print_json(to_json(options, outcome));
@@ -206,6 +212,7 @@ void add_check_command(CLI::App& app, Action& action) {
       ->check(CLI::IsMember({"header", "meta", "full"}))
       ->type_name("LEVEL")
       ->capture_default_str();
+  legacy::add_assume_option(*command, options->assume);
   command->callback(
       [&action, options] { action = [options](Output& output) { return run(*options, output); }; });
 }

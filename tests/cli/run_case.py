@@ -49,7 +49,8 @@ def main() -> int:
         result = subprocess.run(
             ['/bin/sh', '-u', str(script)],
             cwd=scratch,
-            env={**os.environ, 'PATH': ':'.join(programs + [os.environ['PATH']]), 'LC_ALL': 'C', 'TZ': 'Pacific/Chatham'},
+            env={**os.environ, 'PATH': ':'.join(programs + [os.environ['PATH']]), 'LC_ALL': 'C', 'TZ': 'Pacific/Chatham',
+                 'SUPPORT': str(HERE.parent / 'support')},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=120,
