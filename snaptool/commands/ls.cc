@@ -12,6 +12,7 @@
 #include "commands/commands.h"
 #include "container/chunk_reader.h"
 #include "format/digest.h"
+#include "legacy/legacy.h"
 #include "snapshot/schema_meta.h"
 #include "snapshot_file.h"
 
@@ -183,7 +184,12 @@ void print_text(const Listing& listing, Output& output) {
   }
 }
 
-ExitCode run(const CommonOptions& options, Output& output) {
+struct LsOptions {
+  CommonOptions common;
+  std::vector<std::string> assume;
+};
+
+ExitCode run_on_snapshot(const CommonOptions& options, Output& output) {
   const Listing listing = list(options.file);
   if (options.json) {
     Json chunks = Json::array();
@@ -203,13 +209,23 @@ ExitCode run(const CommonOptions& options, Output& output) {
   return damaged ? kExitCorrupt : kExitOk;
 }
 
+ExitCode run(const LsOptions& options, Output& output) {
+  const CommonOptions& common = options.common;
+  if (compat::bhyve::is_legacy_set(common.file))
+    return legacy::ls({common.file, common.json, options.assume}, output);
+  if (const auto refused = legacy::refuse_assume(options.assume); !refused)
+    return fail(refused.error(), common.json, output);
+  return run_on_snapshot(common, output);
+}
+
 }  // namespace
 
 void add_ls_command(CLI::App& app, Action& action) {
-  auto options = std::make_shared<CommonOptions>();
+  auto options = std::make_shared<LsOptions>();
   CLI::App* command =
       app.add_subcommand("ls", "List the chunks, one line each; of a damaged file, those that are left");
-  add_common_options(*command, *options);
+  add_common_options(*command, options->common);
+  legacy::add_assume_option(*command, options->assume);
   command->callback(
       [&action, options] { action = [options](Output& output) { return run(*options, output); }; });
 }

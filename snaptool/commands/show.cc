@@ -7,6 +7,7 @@
 
 #include "chunk_printer.h"
 #include "commands/commands.h"
+#include "legacy/legacy.h"
 #include "selector.h"
 #include "snapshot_file.h"
 
@@ -20,6 +21,7 @@ struct ShowOptions {
   CommonOptions common;
   std::string what;
   bool docs = false;
+  std::vector<std::string> assume;
 };
 
 /// Passes text on and counts it.
@@ -203,6 +205,10 @@ class Show {
 };
 
 ExitCode run(const ShowOptions& options, Output& output) {
+  if (compat::bhyve::is_legacy_set(options.common.file))
+    return legacy::show({options.common.file, options.common.json, options.assume}, options.what, output);
+  if (const auto refused = legacy::refuse_assume(options.assume); !refused)
+    return fail(refused.error(), options.common.json, output);
   const Result<SnapshotReader> reader = open_snapshot(options.common.file);
   if (!reader) return fail(reader.error(), options.common.json, output);
   Show show(*reader, options, output);
@@ -222,6 +228,7 @@ void add_show_command(CLI::App& app, Action& action) {
                    "one only, or "
                    "chunk#N; with .FIELD, only that field: cpu0.rip. Everything when absent")
       ->type_name("");
+  legacy::add_assume_option(*command, options->assume);
   CLI::Option* docs = command->add_flag("--docs", options->docs, "Print the documentation of every field");
   docs->excludes("--json");
   command->callback(

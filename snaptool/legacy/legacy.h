@@ -28,6 +28,9 @@ void add_assume_option(CLI::App& command, std::vector<std::string>& assume);
 /// Each is a command for which is_legacy_set() has been found true.
 [[nodiscard]] ExitCode info(const LegacyOptions& options, Output& output);
 [[nodiscard]] ExitCode check(const LegacyOptions& options, Output& output);
+[[nodiscard]] ExitCode ls(const LegacyOptions& options, Output& output);
+/// `what` is CHUNK or CHUNK.FIELD; empty is everything.
+[[nodiscard]] ExitCode show(const LegacyOptions& options, const std::string& what, Output& output);
 
 /// What was found about an entry: "vmcx, Intel C" as {chunk, shape}; shared by the commands' JSON.
 [[nodiscard]] Json to_json(const compat::bhyve::ClassifiedEntry& one);

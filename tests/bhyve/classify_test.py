@@ -120,6 +120,45 @@ class Check(unittest.TestCase):
                     self.assertEqual(status, 3 if expected else 0)
 
 
+class Show(unittest.TestCase):
+    def test_values_are_those_that_were_made(self) -> None:
+        compared = 0
+        for generation, vendor in (('A', 'amd'), ('B', 'intel'), ('C', 'intel'), ('C', 'amd')):
+            with self.subTest(generation=generation, vendor=vendor), tempfile.TemporaryDirectory() as folder:
+                one = Set(folder, generation=generation, vendor=vendor, devices='blk,net,e1000,ahci,xhci,atkbdc')
+                status, told = one.tool('show')
+                self.assertEqual(status, 0)
+                for chunk in told['chunks']:
+                    fields = {field['path']: field for field in chunk['fields']}
+                    made = next(made for made in one.expected['chunks'] if made['offset'] == int(chunk['offset']) and
+                                made['size'] == int(chunk['size']))
+                    for path, _, offset, size, value in one.expected['fields'][made['name']]:
+                        field = fields.get(path)
+                        # Where the two name arrays and structures differently, offsets are compared elsewhere.
+                        if field is None or isinstance(value, dict) or isinstance(field['value'], list):
+                            continue
+                        self.assertEqual((field['offset'], field['size']), (str(offset), str(size)), path)
+                        told_value = field['value']
+                        if isinstance(value, int) and isinstance(told_value, str):
+                            told_value = int(told_value)
+                        if isinstance(value, bool):
+                            value = int(value)
+                        self.assertEqual(told_value, value, (chunk['name'], path))
+                        compared += 1
+        print(f'{compared} values compared')
+        self.assertGreater(compared, 4000)
+
+    def test_one_field_or_what_there_is(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            one = Set(folder, generation='C', devices='blk')
+            for what, status in (('vmcx.vcpu[1].rip', 0), ('virtio-blk@pci.0.2.0.queue[0].ring', 0), ('vm', 0),
+                                 ('vmcx.rip', 2), ('vmxc', 2), ('virtio-blk.', 0)):
+                with self.subTest(what=what):
+                    run = subprocess.run([SNAPTOOL, 'show', one.base, what], capture_output=True, check=False)
+                    self.assertEqual(run.returncode, status, run.stderr)
+            self.assertEqual(one.tool('ls')[1]['chunks'], one.tool('info')[1]['chunks'])
+
+
 class Classify(unittest.TestCase):
     def check(self, folder: str, **request: object) -> dict:
         one = Set(folder, **request)

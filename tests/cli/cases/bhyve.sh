@@ -21,6 +21,18 @@ echo "exit $?"
 echo '$ snaptool check wrong'
 snaptool check wrong 2>&1
 echo "exit $?"
+echo '$ snaptool ls new'
+snaptool ls new
+echo "exit $?"
+echo '$ snaptool show new vmcx.vcpu[0].CS'
+snaptool show new 'vmcx.vcpu[0].CS'
+echo "exit $?"
+echo '$ snaptool show --json new virtio-blk.queue[0].vq_qsize'
+snaptool show --json new 'virtio-blk.queue[0].vq_qsize'
+echo "exit $?"
+echo '$ snaptool show new nvme'
+snaptool show new nvme 2>&1
+echo "exit $?"
 echo '$ snaptool info --assume prefix=B sample.vmsnap'
 snaptool info --assume prefix=B sample.vmsnap 2>&1
 echo "exit $?"
