@@ -526,7 +526,9 @@ class Classifier {
         continue;
       const std::string_view expected = shape_in(generation, verdict_.vendor, one.axis);
       // A filled vmx is an empty one that someone repaired.
-      const std::string_view shape = one.axis == axis::kVmx && one.shape == "filled" ? "empty" : one.shape;
+      const std::string_view shape = one.axis == axis::kVmx && one.shape == "filled"
+                                         ? std::string_view("empty")
+                                         : std::string_view(one.shape);
       if (!expected.empty() && expected != shape) out.push_back(one.axis);
     }
     const AxisVerdict* cpuset = verdict_.find(axis::kCpuset);
