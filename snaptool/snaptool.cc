@@ -54,6 +54,7 @@ int snaptool_main(std::span<const char* const> arguments, Output& output) {
   add_diff_command(app, action);
   add_levels_command(app, action);
   add_migrate_command(app, action);
+  add_convert_command(app, action);
 
   if (arguments.size() <= 1) {
     output.complain("no command is given; try snaptool --help");

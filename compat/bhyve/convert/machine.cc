@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "versions/versions.h"
 
 namespace vmsnap::compat::bhyve {
@@ -35,6 +37,7 @@ Result<StateTree*> Machine::need(std::string_view path) const {
 }
 
 Result<StateTree*> Machine::device(std::string_view path, std::string_view type) {
+  if (std::find(used_.begin(), used_.end(), path) == used_.end()) used_.emplace_back(path);
   for (const auto& device : devices_) {
     if (device->path != path) continue;
     if (device->type == type) return &device->state;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -69,6 +70,9 @@ class Machine {
   /// In the order in which they were made.
   [[nodiscard]] const std::vector<std::unique_ptr<MachineDevice>>& devices() const { return devices_; }
 
+  /// The paths that device() was asked for since the last call, in the order of the first time.
+  [[nodiscard]] std::vector<std::string> take_used() { return std::exchange(used_, {}); }
+
   void not_in_file(NotInFile note) { not_in_file_.push_back(std::move(note)); }
   [[nodiscard]] const std::vector<NotInFile>& not_in_file() const { return not_in_file_; }
 
@@ -81,6 +85,7 @@ class Machine {
   std::map<std::string, std::unique_ptr<reflect::SchemaModel>, std::less<>> models_;
   std::vector<std::unique_ptr<MachineDevice>> devices_;
   std::vector<NotInFile> not_in_file_;
+  std::vector<std::string> used_;
 };
 
 }  // namespace vmsnap::compat::bhyve
