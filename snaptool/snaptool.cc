@@ -53,6 +53,7 @@ int snaptool_main(std::span<const char* const> arguments, Output& output) {
   add_recover_command(app, action);
   add_diff_command(app, action);
   add_levels_command(app, action);
+  add_explain_command(app, action);
   add_migrate_command(app, action);
   add_convert_command(app, action);
 

@@ -24,6 +24,7 @@ void add_repack_command(CLI::App& app, Action& action);
 void add_recover_command(CLI::App& app, Action& action);
 void add_diff_command(CLI::App& app, Action& action);
 void add_levels_command(CLI::App& app, Action& action);
+void add_explain_command(CLI::App& app, Action& action);
 void add_migrate_command(CLI::App& app, Action& action);
 void add_convert_command(CLI::App& app, Action& action);
 

@@ -33,6 +33,12 @@ echo "exit $?"
 echo '$ snaptool show new nvme'
 snaptool show new nvme 2>&1
 echo "exit $?"
+echo '$ snaptool explain --for snapvmm new'
+snaptool explain --for snapvmm new
+echo "exit $?"
+echo '$ snaptool explain --for snapvmm sample.vmsnap'
+snaptool explain --for snapvmm sample.vmsnap
+echo "exit $?"
 echo '$ snaptool info --assume prefix=B sample.vmsnap'
 snaptool info --assume prefix=B sample.vmsnap 2>&1
 echo "exit $?"

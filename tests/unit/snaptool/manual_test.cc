@@ -14,7 +14,7 @@ namespace vmsnap::snaptool {
 namespace {
 
 const std::vector<std::string> kCommands = {"info",  "levels", "migrate", "ls",     "show",
-                                            "check", "diff",   "repack",  "recover"};
+                                            "check", "diff",   "explain", "repack", "recover"};
 
 std::string read_manual() {
   std::ifstream file(VMSNAP_MANUAL);
