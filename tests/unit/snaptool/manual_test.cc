@@ -13,8 +13,8 @@
 namespace vmsnap::snaptool {
 namespace {
 
-const std::vector<std::string> kCommands = {"info",  "levels", "migrate", "ls",     "show",
-                                            "check", "diff",   "explain", "repack", "recover"};
+const std::vector<std::string> kCommands = {"info", "levels",  "migrate", "ls",      "show",   "check",
+                                            "diff", "explain", "repack",  "recover", "convert"};
 
 std::string read_manual() {
   std::ifstream file(VMSNAP_MANUAL);
@@ -40,9 +40,13 @@ std::set<std::string> options_in_help(const std::string& help) {
 
 /// The lines of the synopsis that belong to a command, in mdoc.
 std::string synopsis_of(const std::string& manual, const std::string& command) {
-  const std::size_t begin = manual.find("\n.Cm " + command + "\n");
-  EXPECT_NE(begin, std::string::npos) << command;
-  return manual.substr(begin, manual.find("\n.Nm", begin) - begin);
+  const std::string begin = "\n.Cm " + command + "\n";
+  std::string lines;
+  for (std::size_t at = manual.find(begin); at < manual.find("\n.Sh DESCRIPTION");
+       at = manual.find(begin, at + 1))
+    lines += manual.substr(at, manual.find("\n.Nm", at) - at);
+  EXPECT_FALSE(lines.empty()) << command;
+  return lines;
 }
 
 TEST(Manual, HasEveryOptionOfTheHelpAndNoOther) {
