@@ -79,6 +79,24 @@ def layout_of(base, chunk):
     return next(c["layout"] for c in json.loads(done.stdout)["report"]["chunks"] if c["chunk"] == chunk)
 
 
+def item_bytes(base, chunk, path):
+    """The bytes of an item of a legacy set."""
+    (item,) = json.loads(run("show", base, f"{chunk}.{path}", "--json").stdout)["fields"]
+    with open(base + ".meta", encoding="utf-8") as file:
+        meta = json.load(file)
+    entries = meta.get("kern_structs") or meta["structs"]
+    (start,) = (e["file_offset"] for e in entries if chunk in (e.get("device"), e.get("debug_name")))
+    with open(base + ".kern", "rb") as file:
+        file.seek(start + int(item["offset"]))
+        return file.read(int(item["size"]))
+
+
+def requested(apic_page):
+    """The IRR: 8 words of 32 bits, each at the beginning of 16 bytes."""
+    words = [apic_page[at:at + 4] for at in range(0x200, 0x280, 16)]
+    return int.from_bytes(b"".join(words), "little")
+
+
 class Counts:
     def __init__(self):
         self.lock = threading.Lock()
@@ -211,6 +229,21 @@ class ConversionTest(unittest.TestCase):
         done = run("convert", "--to", "bhyve", "--vendor", "amd", case.path("snapshot"), case.path("out"))
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("Intel CPUs", done.stderr)
+
+    def test_a_posted_interrupt_is_requested_where_there_is_no_descriptor_for_it(self):
+        case = self.case("C", "intel", 2, "")
+        make(case.path("in"), "C", "intel", 2, "")
+        done = run("convert", "--from", "bhyve", case.path("in"), case.path("snapshot"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = run("convert", "--to", "bhyve", "--shape", "B", case.path("snapshot"), case.path("out"))
+        self.assertIn(done.returncode, (0, 3), done.stderr)
+        for cpu in range(2):
+            posted = int.from_bytes(item_bytes(case.path("in"), "vmcx", f"vcpu[{cpu}].pir_desc.pir"), "little")
+            self.assertNotEqual(posted, 0)
+            before, after = (requested(item_bytes(case.path(base), "vlapic", f"vcpu[{cpu}].apic_page"))
+                             for base in ("in", "out"))
+            self.assertNotEqual(before, before | posted)
+            self.assertEqual(after, before | posted)
 
     def test_repair_makes_the_empty_vmx_of_13_2_acceptable(self):
         case = self.case("B", "intel", 2, "blk")

@@ -108,14 +108,17 @@ class ChunkWriter {
       fate = FieldFate::kMapped;
       return *options_.pixels;
     }
+    const Values::Value* value = values_.values.find(field.path);
+    const bool is_ahead = is_repaired_ && value != nullptr && value->is_shared;
     if (const auto item = items_.find(field.path); item != items_.end()) {
-      if (auto bytes = field_bytes(field, *item->second)) {
-        used_.insert(item->first);
+      auto bytes = field_bytes(field, *item->second);
+      if (bytes) used_.insert(item->first);
+      if (bytes && !is_ahead) {
         fate = field.mark == Mark::kMeaningless ? FieldFate::kMeaningless : FieldFate::kPrivate;
         return std::move(*bytes);
       }
     }
-    if (const Values::Value* value = values_.values.find(field.path); value != nullptr) {
+    if (value != nullptr) {
       if (auto bytes = field_bytes(field, value->content)) {
         fate = value->origin == Origin::kDerived ? FieldFate::kRecomputed : FieldFate::kMapped;
         return std::move(*bytes);
