@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -43,12 +44,45 @@ ByteVector numbered_bytes(std::size_t size) {
   return bytes;
 }
 
-class StreamOver : public ::testing::TestWithParam<bool> {
- protected:
-  static Ends make() { return GetParam() ? make_socket_pair() : make_pipe(); }
+/// The two ends of a connection over the loopback interface. A reader that closes its end resets it, as the
+/// kernel does for a program that dies with unread data.
+Ends make_tcp_connection() {
+  const UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  socklen_t size = sizeof(address);
+  EXPECT_EQ(::bind(listener.get(), generic, size), 0);
+  EXPECT_EQ(::listen(listener.get(), 1), 0);
+  EXPECT_EQ(::getsockname(listener.get(), generic, &size), 0);
+  UniqueFd from(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  EXPECT_EQ(::connect(from.get(), generic, size), 0);
+  UniqueFd to(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  const linger reset_at_once{1, 0};
+  EXPECT_EQ(::setsockopt(to.get(), SOL_SOCKET, SO_LINGER, &reset_at_once, sizeof(reset_at_once)), 0);
+  return {std::move(to), std::move(from)};
+}
+
+struct Kind {
+  const char* name;
+  Ends (*make)();
 };
 
-INSTANTIATE_TEST_SUITE_P(PipesAndSockets, StreamOver, ::testing::Values(false, true));
+void PrintTo(const Kind& kind, std::ostream* out) {
+  *out << kind.name;
+}
+
+class StreamOver : public ::testing::TestWithParam<Kind> {
+ protected:
+  static Ends make() { return GetParam().make(); }
+};
+
+INSTANTIATE_TEST_SUITE_P(PipesAndSockets, StreamOver,
+                         ::testing::Values(Kind{"Pipe", [] { return make_pipe(); }},
+                                           Kind{"UnixSocket", make_socket_pair},
+                                           Kind{"Tcp", make_tcp_connection}),
+                         [](const auto& kind) { return std::string(kind.param.name); });
 
 TEST_P(StreamOver, CarriesManyPiecesOfAllSizesInOrder) {
   Ends ends = make();
