@@ -11,4 +11,10 @@ const LevelChunk* ReleaseLevel::find(std::string_view type) const {
   return found == chunks.end() ? nullptr : &*found;
 }
 
+const ChunkType* newest_of(std::span<const ChunkType> types, std::string_view name) {
+  const auto found =
+      std::find_if(types.rbegin(), types.rend(), [&](const ChunkType& type) { return type.name == name; });
+  return found == types.rend() ? nullptr : &*found;
+}
+
 }  // namespace vmsnap::compat

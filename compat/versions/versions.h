@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,10 @@ struct ReleaseLevel {
 
 /// Every version of every device chunk type, in order of type and version, with its frozen schema.
 [[nodiscard]] std::vector<ChunkType> frozen_device_chunk_types();
+
+/// The newest version of the type of that name among `types`, which are in order of version; nullptr when
+/// there is none. Borrowed from `types`.
+[[nodiscard]] const ChunkType* newest_of(std::span<const ChunkType> types, std::string_view name);
 
 /// Every level, from 1 on without gap; the number of a level is its position plus one.
 [[nodiscard]] std::vector<ReleaseLevel> release_levels();

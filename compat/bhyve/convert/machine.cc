@@ -12,10 +12,7 @@ namespace vmsnap::compat::bhyve {
 Result<const reflect::SchemaModel*> Machine::model(std::string_view type) {
   if (const auto known = models_.find(type); known != models_.end()) return known->second.get();
   const std::vector<ChunkType> types = frozen_device_chunk_types();
-  const ChunkType* newest = nullptr;
-  for (const ChunkType& candidate : types) {
-    if (candidate.name == type) newest = &candidate;  // they are in order of version
-  }
+  const ChunkType* newest = newest_of(types, type);
   if (newest == nullptr) return Error(ErrorKind::kInternal, fmt::format("there is no chunk type {}", type));
   VMSNAP_ASSIGN_OR_RETURN(auto loaded, reflect::SchemaModel::load(newest->schema));
   auto owned = std::make_unique<reflect::SchemaModel>(std::move(loaded));

@@ -125,15 +125,13 @@ Result<void> check_present(const std::string& base, const std::array<Member, 3>&
   return {};
 }
 
-Result<Meta> read_meta(const std::string& path) {
+Result<std::string> read_meta_text(const std::string& path) {
   VMSNAP_ASSIGN_OR_RETURN(const File file, File::open_for_reading(path));
   VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t size, file.size());
   if (size > kMaxMetaTextSize) return too_long_for_a_meta(size).in_file(path);
   std::string text(static_cast<std::size_t>(size), '\0');
   VMSNAP_RETURN_IF_ERROR(file.read_at(0, std::as_writable_bytes(std::span<char>(text))));
-  auto meta = parse_meta(text);
-  if (!meta) return std::move(meta).error().in_file(path);
-  return meta;
+  return text;
 }
 
 template <typename Fits>
@@ -185,7 +183,10 @@ Result<LegacySet> LegacySet::open(const std::string& path) {
         "have "
         "failed)"}}};
   VMSNAP_RETURN_IF_ERROR(check_present(set.base_, members));
-  VMSNAP_ASSIGN_OR_RETURN(set.meta_, read_meta(set.meta_path_));
+  VMSNAP_ASSIGN_OR_RETURN(set.meta_text_, read_meta_text(set.meta_path_));
+  auto meta = parse_meta(set.meta_text_);
+  if (!meta) return std::move(meta).error().in_file(set.meta_path_);
+  set.meta_ = std::move(*meta);
   VMSNAP_ASSIGN_OR_RETURN(set.memory_, File::open_for_reading(set.base_));
   VMSNAP_ASSIGN_OR_RETURN(set.memory_size_, set.memory_.size());
   VMSNAP_ASSIGN_OR_RETURN(set.kern_, File::open_for_reading(kern_path));

@@ -44,6 +44,8 @@ class LegacySet {
 
   [[nodiscard]] const std::string& base() const { return base_; }
   [[nodiscard]] const Meta& meta() const { return meta_; }
+  /// What meta() was read from.
+  [[nodiscard]] std::string_view meta_text() const { return meta_text_; }
   [[nodiscard]] const std::string& meta_path() const { return meta_path_; }
 
   /// Guest memory. Never read by this class.
@@ -67,6 +69,7 @@ class LegacySet {
 
   std::string base_;
   std::string meta_path_;
+  std::string meta_text_;
   Meta meta_;
   File memory_;
   File kern_;

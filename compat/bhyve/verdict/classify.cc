@@ -197,13 +197,11 @@ class Classifier {
                                 "{}",
                                 size, axis, *assumed, verdict_.ncpus, fmt::join(sizes, ", ")));
     }
+    std::string advice = other_ncpus();
+    if (advice.empty()) advice = fmt::format("; --assume {}=SHAPE reads it as one of them", axis);
     return misfit(*one->entry,
                   fmt::format("it has {} bytes, which is no size that is known; for {} vCPUs it has {}{}",
-                              size, verdict_.ncpus, fmt::join(sizes, ", "),
-                              other_ncpus().empty() ? "; --assume " + std::string(axis) +
-                                                          "=SHAPE reads it as one of "
-                                                          "them"
-                                                    : other_ncpus()));
+                              size, verdict_.ncpus, fmt::join(sizes, ", "), advice));
   }
 
   Result<void> judge_vmcx() {

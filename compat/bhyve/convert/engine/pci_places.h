@@ -10,6 +10,9 @@
 
 namespace vmsnap::compat::bhyve {
 
+/// Of the host bridge, which every machine has.
+inline constexpr std::string_view kHostBridgePath = "pci0/00:00.0";
+
 /// A device chunk, by the name of its entry and that of its layout.
 struct NamedDevice {
   std::string_view name;   // of the entry

@@ -18,8 +18,6 @@
 namespace vmsnap::compat::bhyve {
 namespace {
 
-constexpr std::string_view kHostBridgePath = "pci0/00:00.0";
-
 /// The host bridge that bhyve shows to every guest.
 constexpr struct {
   std::size_t offset;
@@ -75,13 +73,9 @@ class Reader {
     state.memflags = meta.memflags;
     state.kernel_key = meta.kernel_key;
     state.devices_key = meta.devices_key;
-    VMSNAP_ASSIGN_OR_RETURN(const File file, File::open_for_reading(set_.meta_path()));
-    VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t size, file.size());
-    std::string text(static_cast<std::size_t>(std::min<std::uint64_t>(size, kMaxMetaTextSize)), '\0');
-    VMSNAP_RETURN_IF_ERROR(file.read_at(0, std::as_writable_bytes(std::span<char>(text))));
     const auto usual = write_meta(meta);
-    const bool is_usual = usual && *usual == text && meta.ncpus == layouts_.vcpus;
-    if (!is_usual) state.meta_text = std::move(text);
+    const bool is_usual = usual && *usual == set_.meta_text() && meta.ncpus == layouts_.vcpus;
+    if (!is_usual) state.meta_text = set_.meta_text();
     return read_gaps();
   }
 

@@ -9,6 +9,7 @@
 #include "bhyve/convert/engine/pci_places.h"
 #include "bhyve/layout/layouts.h"
 #include "bhyve/set/shown.h"
+#include "bhyve/verdict/device_fit.h"
 
 namespace vmsnap::compat::bhyve {
 namespace {
@@ -34,7 +35,6 @@ constexpr std::string_view kSavedDevices[] = {"atkbdc", "virtio-net", "virtio-bl
 constexpr std::uint64_t kUarts = 4;  // of every release but the oldest
 constexpr std::uint64_t kCpusetLongsOfB = 4;
 constexpr std::uint64_t kCpusetLongsOfC = 16;
-constexpr std::string_view kHostBridgePath = "pci0/00:00.0";
 
 bool is_c(KernelShape shape) {
   return shape == KernelShape::kC0 || shape == KernelShape::kC;
@@ -69,16 +69,6 @@ std::string_view layout_name(KernelChunk chunk, KernelShape shape, Vendor vendor
   }
 }
 
-struct AxisOf {
-  std::string_view chunk;  // empty: every PCI function
-  Shape Context::*shape;
-};
-constexpr AxisOf kAxes[] = {
-    {"", &Context::pci_prefix},      {"virtio-net", &Context::rings},    {"virtio-blk", &Context::rings},
-    {"virtio-rnd", &Context::rings}, {"virtio-net", &Context::net_tail}, {"ahci", &Context::ahci},
-    {"xhci", &Context::xhci},
-};
-
 bool fits(const PrivateState& state, const PrivateChunk& chunk, KernelShape shape) {
   if (chunk.entry.form != (is_c(shape) ? EntryForm::kDevice : EntryForm::kSnapshotReq)) return false;
   if (chunk.is_kernel) {
@@ -88,10 +78,12 @@ bool fits(const PrivateState& state, const PrivateChunk& chunk, KernelShape shap
     return chunk.layout == layout_name(*which, shape, state.vendor);
   }
   if (chunk.chunk.empty() || chunk.chunk == "atkbdc") return true;
+  const Layout* layout = find_layout(chunk.chunk, chunk.layout);
+  if (layout == nullptr) return false;
   const Shape wanted = shape == KernelShape::kA ? Shape::kA : Shape::kB;
-  return std::all_of(std::begin(kAxes), std::end(kAxes), [&](const AxisOf& axis) {
-    return (!axis.chunk.empty() && axis.chunk != chunk.chunk) || state.context.*axis.shape == wanted;
-  });
+  const std::vector<Axis> axes = axes_of(*layout);
+  return std::all_of(axes.begin(), axes.end(),
+                     [&](Axis axis) { return state.context.shape(axis) == wanted; });
 }
 
 bool has_chunk(const PrivateState& state, KernelChunk chunk) {

@@ -63,11 +63,10 @@ class ChunkWriter {
     return bytes;
   }
 
-  /// What became of every field; `bytes` is what write() gave. The neutral host addresses are counted.
-  Result<ChunkReport> report(ByteView bytes, std::size_t& host_addresses) {
+  /// What became of every field; `decoded` is what write() gave. The neutral host addresses are counted.
+  ChunkReport report(const Decoded& decoded, std::size_t& host_addresses) {
     ChunkReport report;
     report.layout = target_.layout->shape;
-    VMSNAP_ASSIGN_OR_RETURN(const Decoded decoded, decode(*target_.layout, context_, bytes));
     for (const Field& field : decoded.fields()) {
       FieldReport& said = report.fields.emplace_back();
       said.path = field.path;
@@ -99,7 +98,7 @@ class ChunkWriter {
   ByteVector value_of(const Field& field) {
     FieldFate& fate = fates_[field.path];
     if (is_repaired_ && is_host_address(field)) {
-      used_.insert(items_.count(field.path) != 0 ? items_.find(field.path)->first : std::string_view());
+      if (const auto item = items_.find(field.path); item != items_.end()) used_.insert(item->first);
       fate = FieldFate::kMadeUp;
       return empty_bytes(field);
     }
@@ -173,10 +172,11 @@ class Writer {
     if (target.layout != nullptr) {
       ChunkWriter writer(target, frame_, machine_, options_, is_repaired_);
       VMSNAP_ASSIGN_OR_RETURN(bytes, writer.write());
+      VMSNAP_ASSIGN_OR_RETURN(const Decoded decoded, decode(*target.layout, writer.context(), bytes));
       std::size_t host_addresses = 0;
-      VMSNAP_ASSIGN_OR_RETURN(report, writer.report(bytes, host_addresses));
-      VMSNAP_RETURN_IF_ERROR(check_rings(target, writer.context(), bytes));
-      keep_memory_before(target, writer.context(), bytes);
+      report = writer.report(decoded, host_addresses);
+      VMSNAP_RETURN_IF_ERROR(check_rings(decoded));
+      keep_memory_before(target, decoded);
       tell_host_addresses(target, host_addresses);
     } else if (target.source != nullptr) {
       for (const PrivateItem& item : target.source->items) {
@@ -219,9 +219,8 @@ class Writer {
   }
 
   /// bhyve of generation A saves the ring of every queue, and fails where there is none.
-  Result<void> check_rings(const TargetEntry& target, const Context& context, ByteView bytes) const {
-    if (!is_repaired_ || context.rings != Shape::kA) return {};
-    VMSNAP_ASSIGN_OR_RETURN(const Decoded decoded, decode(*target.layout, context, bytes));
+  Result<void> check_rings(const Decoded& decoded) const {
+    if (!is_repaired_ || decoded.context().rings != Shape::kA) return {};
     for (const Field& field : decoded.fields()) {
       constexpr std::string_view kFlags = "].vq_flags";
       if (!field.path.ends_with(kFlags) ||
@@ -235,17 +234,15 @@ class Writer {
     return {};
   }
 
-  void keep_memory_before(const TargetEntry& target, const Context& context, ByteView bytes) {
+  void keep_memory_before(const TargetEntry& target, const Decoded& decoded) {
     if (target.source == nullptr) return;
-    const auto decoded = decode(*target.layout, context, bytes);
-    if (!decoded) return;
     for (const PrivateItem& item : target.source->items) {
       constexpr std::string_view kBefore = ".before";
       if (!item.path.ends_with(kBefore)) continue;
       const Field* ring =
-          decoded->find(std::string_view(item.path).substr(0, item.path.size() - kBefore.size()));
+          decoded.find(std::string_view(item.path).substr(0, item.path.size() - kBefore.size()));
       if (ring == nullptr || !is_ring(*ring)) continue;
-      const auto address = decoded->number(ring_address(*ring));
+      const auto address = decoded.number(ring_address(*ring));
       if (address) before_.push_back({Gpa(address->bits), &item.bytes});
     }
   }

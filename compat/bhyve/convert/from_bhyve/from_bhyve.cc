@@ -110,26 +110,15 @@ std::int64_t time_of(const LegacySet& set) {
   return std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec;
 }
 
-const ChunkType* newest(const std::vector<ChunkType>& types, std::string_view name) {
-  const ChunkType* found = nullptr;
-  for (const ChunkType& type : types) {
-    if (type.name == name) found = &type;  // they are in order of version
-  }
-  return found;
-}
-
 /// Chunks of a file are made anew: what was there is known by the hash of what says it.
 Result<Digest128> digest_of(const LegacySet& set) {
   Xxh3Stream hash;
-  VMSNAP_ASSIGN_OR_RETURN(const File meta, File::open_for_reading(set.meta_path()));
-  for (const File* file : {&meta, &set.kern()}) {
-    VMSNAP_ASSIGN_OR_RETURN(const std::uint64_t size, file->size());
-    ByteVector piece;
-    for (std::uint64_t at = 0; at < size; at += piece.size()) {
-      piece.resize(std::min<std::uint64_t>(size - at, std::uint64_t{1} << 20));
-      VMSNAP_RETURN_IF_ERROR(file->read_at(at, piece));
-      hash.update(piece);
-    }
+  hash.update(as_byte_view(set.meta_text()));
+  ByteVector piece;
+  for (std::uint64_t at = 0; at < set.kern_size(); at += piece.size()) {
+    piece.resize(std::min<std::uint64_t>(set.kern_size() - at, std::uint64_t{1} << 20));
+    VMSNAP_RETURN_IF_ERROR(set.kern().read_at(at, piece));
+    hash.update(piece);
   }
   return hash.digest_128();
 }
@@ -161,7 +150,7 @@ class Writer {
     };
     for (const DeviceEntry& device : manifest_.devices) {
       plan.added.push_back(
-          {newest(types_, device.type), device.instance, kChunkCritical, states_[device.instance]});
+          {newest_of(types_, device.type), device.instance, kChunkCritical, states_[device.instance]});
     }
     plan.added.push_back({&annotations_.front(), 0, kChunkSafeToCopy, provenance});
     SnapshotWriteOptions write_options;
@@ -189,7 +178,7 @@ class Writer {
       entry.instance = static_cast<std::uint32_t>(manifest_.devices.size());
       entry.path = device->path;
       entry.type = device->type;
-      entry.version = newest(types_, device->type)->version;
+      entry.version = newest_of(types_, device->type)->version;
       entry.readable_since = entry.version;
       VMSNAP_ASSIGN_OR_RETURN(entry.slots, slots_of(*device, names));
       auto state = device->state.encode();

@@ -28,19 +28,11 @@ Error refused(const SnapshotReader& from, std::string sentence) {
   return Error(ErrorKind::kUnsupported, std::move(sentence)).in_file(from.container().file().name());
 }
 
-/// The version in which this build converts states of a type.
-std::optional<ChunkVersion> newest_version(std::string_view type) {
-  std::optional<ChunkVersion> newest;
-  for (const ChunkType& known : frozen_device_chunk_types()) {
-    if (known.name == type) newest = known.version;  // they are in order of version
-  }
-  return newest;
-}
-
 Result<void> add_devices(const SnapshotReader& from, Machine& machine) {
+  const std::vector<ChunkType> types = frozen_device_chunk_types();
   for (const DeviceEntry& device : from.manifest().devices) {
-    const auto version = newest_version(device.type);
-    if (!version || *version != device.version) {
+    const ChunkType* newest = newest_of(types, device.type);
+    if (newest == nullptr || newest->version != device.version) {
       return refused(from, fmt::format("{} is a {} {}, which this build does not write for bhyve",
                                        device.path, device.type, to_string(device.version)));
     }
