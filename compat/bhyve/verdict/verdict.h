@@ -55,6 +55,7 @@ struct Verdict {
   Context context;                       // what the chunks have in common
   std::string assumed;                   // AXIS=SHAPE of every assumption; empty without
 
+  void say(std::string_view axis, std::string shape, Certainty certainty, std::string evidence);
   /// nullptr when there is no such axis.
   [[nodiscard]] const AxisVerdict* find(std::string_view axis) const;
   /// "A or A2", "mixed, nearest to C".
