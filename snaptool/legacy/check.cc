@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 
 #include "bhyve/set/check_set.h"
 #include "bhyve/verdict/check_values.h"
@@ -14,6 +16,7 @@ using namespace compat::bhyve;
 
 struct Finding {
   Severity severity = Severity::kNote;
+  Consequence consequence = Consequence::kNone;
   std::string code;
   std::string entry;
   std::string field;
@@ -38,6 +41,7 @@ Outcome look_at(const LegacySet& set, const Assumptions& assumptions) {
   Outcome outcome;
   for (SetFinding& one : check_set(set)) {
     outcome.findings.push_back({one.severity,
+                                consequence_of(one.code),
                                 std::string(to_string(one.code)),
                                 std::move(one.entry),
                                 {},
@@ -52,7 +56,7 @@ Outcome look_at(const LegacySet& set, const Assumptions& assumptions) {
   }
   for (const ClassifiedEntry& one : verdict->entries) outcome.chunks_read += one.layout != nullptr ? 1 : 0;
   for (ValueFinding& one : check_chunks(set, *verdict)) {
-    outcome.findings.push_back({one.severity, std::string(one.code), std::move(one.entry),
+    outcome.findings.push_back({one.severity, one.consequence, std::string(one.code), std::move(one.entry),
                                 std::move(one.field), set.kern().name(), one.offset,
                                 std::move(one.sentence)});
   }
@@ -83,6 +87,7 @@ Json to_json(const LegacySet& set, const Outcome& outcome) {
   Json findings = Json::array();
   for (const Finding& one : outcome.findings) {
     findings.push_back({{"severity", to_string(one.severity)},
+                        {"consequence", to_string(one.consequence)},
                         {"code", one.code},
                         {"entry", text_or_null(one.entry)},
                         {"field", text_or_null(one.field)},
@@ -100,13 +105,43 @@ Json to_json(const LegacySet& set, const Outcome& outcome) {
   };
 }
 
+/// "warning: suspicious"
+std::string kind_of(const Finding& one) {
+  const std::string severity(to_string(one.severity));
+  switch (one.consequence) {
+    case Consequence::kNone:
+      return severity;
+    case Consequence::kSuspicious:
+      return severity + ": suspicious";
+    case Consequence::kRefused:
+      return severity + ": bhyve refuses it";
+    case Consequence::kCrash:
+      return severity + ": crashes bhyve or the guest";
+  }
+  return severity;
+}
+
+std::string counts_of(const Outcome& outcome) {
+  std::map<Consequence, std::size_t> counts;
+  for (const Finding& one : outcome.findings) ++counts[one.consequence];
+  std::vector<std::string> parts;
+  const auto add = [&](Consequence consequence, std::string_view words) {
+    if (counts[consequence] != 0) parts.push_back(fmt::format("{} {}", counts[consequence], words));
+  };
+  add(Consequence::kRefused, "that bhyve refuses");
+  add(Consequence::kCrash, "that crashes bhyve or the guest");
+  add(Consequence::kSuspicious, "suspicious");
+  add(Consequence::kNone, "harmless");
+  return fmt::format("{}: {}", count_of(outcome.findings.size(), "finding"), fmt::join(parts, ", "));
+}
+
 void print_text(const LegacySet& set, const Outcome& outcome, Output& output) {
   for (const Finding& one : outcome.findings) {
     std::string where = one.file;
     if (one.offset) where += fmt::format(": offset {}", *one.offset);
     if (!one.entry.empty()) where += ": " + one.entry;
     if (!one.field.empty()) where += ": " + one.field;
-    output.print(printable(fmt::format("{}: {}: {}", where, to_string(one.severity), one.sentence)) + '\n');
+    output.print(printable(fmt::format("{}: {}: {}", where, kind_of(one), one.sentence)) + '\n');
   }
   const std::string base = printable(set.base());
   if (outcome.error) {
@@ -116,6 +151,7 @@ void print_text(const LegacySet& set, const Outcome& outcome, Output& output) {
         fmt::format("{}: read {} along their layouts; guest memory is not looked at, as it has no hashes\n",
                     base, count_of(outcome.chunks_read, "chunk")));
   }
+  if (!outcome.findings.empty()) output.print(fmt::format("{}: {}\n", base, counts_of(outcome)));
   const std::string_view result = result_of(outcome);
   output.print(fmt::format("{}: {}\n", base,
                            result == "ok"         ? "no fault found"

@@ -366,6 +366,20 @@ class Checker {
 
 }  // namespace
 
+std::string_view to_string(Consequence consequence) {
+  switch (consequence) {
+    case Consequence::kNone:
+      return "none";
+    case Consequence::kSuspicious:
+      return "suspicious";
+    case Consequence::kRefused:
+      return "refused";
+    case Consequence::kCrash:
+      return "crash";
+  }
+  return "none";
+}
+
 std::string_view to_string(Severity severity) {
   switch (severity) {
     case Severity::kNote:
@@ -376,6 +390,36 @@ std::string_view to_string(Severity severity) {
       return "error";
   }
   return "error";
+}
+
+Consequence consequence_of(SetFinding::Code code) {
+  switch (code) {
+    case Code::kMemorySize:
+    case Code::kBadMemsize:
+    case Code::kBadNcpus:
+    case Code::kBeyondEnd:
+    case Code::kChunkTooLarge:
+    case Code::kMissingChunk:
+    case Code::kEmptyVmx:
+    case Code::kEmptyChunk:
+    case Code::kEmptyDevice:
+      return Consequence::kRefused;
+    case Code::kOverlap:
+    case Code::kGap:
+    case Code::kDuplicate:
+    case Code::kUnknownChunk:
+    case Code::kNameContradicts:
+    case Code::kNamelessDevice:
+    case Code::kUnsafeName:
+    case Code::kLongName:
+    case Code::kUnreadableAddress:
+      return Consequence::kSuspicious;
+    case Code::kNotCumulative:
+    case Code::kUnusedDevice:
+    case Code::kUnknownKey:
+      return Consequence::kNone;
+  }
+  return Consequence::kNone;
 }
 
 std::string_view to_string(SetFinding::Code code) {

@@ -21,6 +21,17 @@ enum class Severity : std::uint8_t {
 /// "note", "warning", "error"
 [[nodiscard]] std::string_view to_string(Severity severity);
 
+/// What bhyve would make of what is odd.
+enum class Consequence : std::uint8_t {
+  kNone,        // nothing that is known of
+  kSuspicious,  // no bhyve and no guest that is known leaves such a thing behind; what follows is not known
+  kRefused,     // it refuses to resume
+  kCrash,       // it, the kernel of its host, or a CPU of the guest stops, at once or when the guest goes on
+};
+
+/// "none", "suspicious", "refused", "crash"
+[[nodiscard]] std::string_view to_string(Consequence consequence);
+
 /// One thing that is odd.
 struct SetFinding {
   enum class Code : std::uint8_t {
@@ -57,6 +68,9 @@ struct SetFinding {
 
 /// Stable lower-case name ("beyond-end"), for JSON output.
 [[nodiscard]] std::string_view to_string(SetFinding::Code code);
+
+/// What bhyve makes of a set with such a finding, whatever its severity.
+[[nodiscard]] Consequence consequence_of(SetFinding::Code code);
 
 /// All findings: about guest memory, then entry by entry, then about the order of the chunks and the text of
 /// the

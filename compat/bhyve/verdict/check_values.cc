@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "bhyve/verdict/check_values.h"
 
-#include "base/checked.h"
-#include "bhyve/verdict/value_checker.h"
+#include "bhyve/verdict/values/value_checker.h"
 
 namespace vmsnap::compat::bhyve {
 namespace {
@@ -17,20 +16,13 @@ void check_types(ValueChecker& chunk) {
     if (field.item->type == Type::kBool && value > 1) {
       chunk.say(field.path, "not-a-bool", fmt::format("it is {}, but can only be 0 or 1", value));
     } else if (field.item->type == Type::kGaddr && value == kNull) {
-      chunk.say(field.path, "null-address", "it points nowhere, so bhyve refuses to resume");
+      chunk.say(field.path, "null-address", "it points nowhere", Consequence::kRefused);
     } else if ((field.item->type == Type::kGaddr || field.item->type == Type::kGaddrOrNull) &&
                value != kNull && !chunk.is_memory(value, 1)) {
       chunk.say(field.path, "outside-memory",
-                fmt::format("it points to {:#x}, where the guest has no memory", value));
+                fmt::format("it points to {:#x}, where the guest has no memory", value), Consequence::kCrash);
     }
   }
-}
-
-void check_keyboard(ValueChecker& chunk) {
-  for (const std::string_view path : {"kbd.brd", "kbd.bwr", "kbd_raw.brd", "kbd_raw.bwr"})
-    chunk.within(path, 0, 14, "an index in the 15 bytes of the keyboard's queue");
-  for (const std::string_view path : {"kbd.bcnt", "kbd_raw.bcnt"})
-    chunk.within(path, 0, 15, "how many of the queue's 15 bytes are used");
 }
 
 struct Check {
@@ -39,32 +31,29 @@ struct Check {
 };
 
 constexpr Check kChecks[] = {
-    {"vm", check_vm},
-    {"vmcx", check_vmcx},
-    {"vlapic", check_vlapic},
-    {"vatpic", check_interrupt_controllers},
-    {"vioapic", check_interrupt_controllers},
-    {"vatpit", check_interrupt_controllers},
-    {"virtio-blk", check_virtio},
-    {"virtio-net", check_virtio},
-    {"virtio-rnd", check_virtio},
-    {"ahci", check_ahci},
-    {"xhci", check_xhci},
-    {"lpc", check_lpc},
-    {"atkbdc", check_keyboard},
+    {"vhpet", check_vhpet},       {"vm", check_vm},
+    {"vmx", check_vmx},           {"vmcx", check_vmcx},
+    {"vioapic", check_vioapic},   {"vlapic", check_vlapic},
+    {"vatpit", check_vatpit},     {"vatpic", check_vatpic},
+    {"vrtc", check_vrtc},         {"virtio-blk", check_virtio},
+    {"virtio-net", check_virtio}, {"virtio-rnd", check_virtio},
+    {"e1000", check_e1000},       {"ahci", check_ahci},
+    {"xhci", check_xhci},         {"lpc", check_lpc},
+    {"atkbdc", check_atkbdc},
 };
 
-void check_chunk(const LegacySet& set, const Verdict& verdict, const ClassifiedEntry& one,
+void check_chunk(const LegacySet& set, const GuestSize& guest, const ClassifiedEntry& one,
                  std::vector<ValueFinding>& findings) {
-  const auto add = [&](Severity severity, std::string_view code, std::uint64_t offset, std::string field,
-                       std::string sentence) {
-    findings.push_back({severity, code, label_of(*one.entry), std::move(field), offset, std::move(sentence)});
+  const auto add = [&](Severity severity, Consequence consequence, std::string_view code,
+                       std::uint64_t offset, std::string field, std::string sentence) {
+    findings.push_back(
+        {severity, consequence, code, label_of(*one.entry), std::move(field), offset, std::move(sentence)});
   };
   if (one.layout == nullptr) {
     // What is empty, unknown to the kernel or listed twice is told as a finding about the files.
     if (one.entry->size != 0 && !one.is_kernel && !one.entry->request && !one.entry->name.empty() &&
         set.find_device(one.entry->name) == one.entry) {
-      add(Severity::kWarning, "unknown-device", one.entry->file_offset, {},
+      add(Severity::kWarning, Consequence::kSuspicious, "unknown-device", one.entry->file_offset, {},
           one.why_not + "; its state cannot be read");
     }
     return;
@@ -73,53 +62,24 @@ void check_chunk(const LegacySet& set, const Verdict& verdict, const ClassifiedE
   const auto decoded = bytes ? decode(*one.layout, one.context, *bytes) : Result<Decoded>(bytes.error());
   if (!decoded) {
     const Error& error = decoded.error();
-    add(Severity::kError, "unreadable-chunk", error.offset().value_or(one.entry->file_offset), error.field(),
-        error.message());
+    add(Severity::kError, Consequence::kRefused, "unreadable-chunk",
+        error.offset().value_or(one.entry->file_offset), error.field(), error.message());
     return;
   }
   if (!decoded->trailing().empty()) {
-    add(Severity::kWarning, "trailing-bytes",
+    add(Severity::kWarning, Consequence::kSuspicious, "trailing-bytes",
         one.entry->file_offset + one.entry->size - decoded->trailing().size(), {},
         fmt::format("{} bytes follow the last field, which bhyve ignores; it never writes any",
                     decoded->trailing().size()));
   }
-  for (ValueFinding& finding : check_values(set, verdict, one, *decoded))
-    findings.push_back(std::move(finding));
+  for (ValueFinding& finding : check_values(guest, one, *decoded)) findings.push_back(std::move(finding));
 }
 
 }  // namespace
 
-void ValueChecker::add(Severity severity, std::uint64_t offset, std::string_view path, std::string_view code,
-                       std::string sentence) {
-  if (findings_.size() > kMostValueFindings) return;
-  if (findings_.size() == kMostValueFindings) {
-    severity = Severity::kNote;
-    code = "more-findings";
-    sentence = "there are more odd values in this chunk";
-  }
-  findings_.push_back({severity, code, label_of(*entry_.entry), std::string(path),
-                       entry_.entry->file_offset + offset, std::move(sentence)});
-}
-
-void ValueChecker::within(std::string_view path, std::int64_t low, std::int64_t high, std::string_view what) {
-  const auto value = get(path);
-  if (!value) return;
-  const auto number = static_cast<std::int64_t>(*value);
-  if (number >= low && number <= high) return;
-  say(path, "out-of-range",
-      fmt::format("it is {}, but as {} it can only be {} to {}", number, what, low, high));
-}
-
-bool ValueChecker::is_memory(std::uint64_t address, std::uint64_t size) const {
-  const auto end = checked_add(address, size);
-  if (!end) return false;
-  if (*end <= memory_.low) return true;
-  return address >= kHighMemoryBase && *end - kHighMemoryBase <= memory_.high;
-}
-
-std::vector<ValueFinding> check_values(const LegacySet& set, const Verdict& verdict,
-                                       const ClassifiedEntry& entry, const Decoded& decoded) {
-  ValueChecker chunk(set, verdict, entry, decoded);
+std::vector<ValueFinding> check_values(const GuestSize& guest, const ClassifiedEntry& entry,
+                                       const Decoded& decoded) {
+  ValueChecker chunk(guest, label_of(*entry.entry), entry.entry->file_offset, decoded);
   check_types(chunk);
   if (decoded.find("config_space") != nullptr) check_pci(chunk);
   for (const Check& check : kChecks) {
@@ -130,7 +90,8 @@ std::vector<ValueFinding> check_values(const LegacySet& set, const Verdict& verd
 
 std::vector<ValueFinding> check_chunks(const LegacySet& set, const Verdict& verdict) {
   std::vector<ValueFinding> findings;
-  for (const ClassifiedEntry& one : verdict.entries) check_chunk(set, verdict, one, findings);
+  const GuestSize guest{verdict.ncpus, set.meta().memsize};
+  for (const ClassifiedEntry& one : verdict.entries) check_chunk(set, guest, one, findings);
   return findings;
 }
 
