@@ -154,6 +154,7 @@ int main(int argc, char** argv) {
   std::uint64_t mutated = 0;
   for (std::uint64_t round = 0; round < options.mutations && !time_is_up(); ++round) {
     for (const Bytes& original : originals) {
+      if (time_is_up()) break;
       Bytes input = original;
       mutator.mutate(input);
       run(options, input);
