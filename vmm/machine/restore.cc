@@ -191,7 +191,7 @@ Result<void> take_lapics(const Manifest& manifest, const std::vector<ByteVector>
 }
 
 Result<void> require_complete(const Manifest& manifest, const Parts& parts) {
-  for (const std::string_view type : {"cpu_profile", "i8259", "ioapic", "i8254", "kvm_clock"}) {
+  for (const std::string_view type : kTypesOfOne) {
     const auto count = std::count_if(manifest.devices.begin(), manifest.devices.end(),
                                      [&](const DeviceEntry& entry) { return entry.type == type; });
     if (count != 1) {

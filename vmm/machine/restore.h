@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "machine/machine.h"
@@ -12,6 +13,9 @@
 #include "snapshot/stream_reader.h"
 
 namespace vmsnap::vmm {
+
+/// The types of which a machine has exactly one, as KVM has.
+inline constexpr std::string_view kTypesOfOne[] = {"cpu_profile", "i8254", "i8259", "ioapic", "kvm_clock"};
 
 struct RestoreRequest {
   std::string file;                          // its path, or how a stream is called

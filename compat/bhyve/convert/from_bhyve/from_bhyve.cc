@@ -163,6 +163,8 @@ class Writer {
     return summary;
   }
 
+  [[nodiscard]] const std::vector<DeviceEntry>& devices() const { return manifest_.devices; }
+
   /// Puts the states of all devices, and of bhyve_private behind them, into the manifest.
   Result<void> encode_states() {
     VMSNAP_ASSIGN_OR_RETURN(StateTree * tree, read_.machine.device(kPrivatePath, kPrivateType));
@@ -245,6 +247,7 @@ Result<FromBhyve> from_bhyve(const LegacySet& set, const ChosenLayouts& layouts,
   } else {
     VMSNAP_ASSIGN_OR_RETURN(result.written, writer.write(to));
   }
+  result.devices = writer.devices();
   result.report = std::move(read.report);
   return result;
 }

@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "bhyve/convert/engine/chosen_layouts.h"
 #include "bhyve/convert/engine/report.h"
 #include "bhyve/set/legacy_set.h"
 #include "ram/pass_options.h"
+#include "snapshot/manifest.h"
 #include "snapshot/snapshot_writer.h"
 
 namespace vmsnap::compat::bhyve {
@@ -24,6 +26,7 @@ struct FromBhyveOptions {
 
 struct FromBhyve {
   ConversionReport report;
+  std::vector<DeviceEntry> devices;        // of the manifest
   std::optional<SnapshotSummary> written;  // absent when nothing was to be written
 };
 
