@@ -13,6 +13,21 @@ namespace {
 
 constexpr std::string_view kPrivate = "bhyve_private";
 
+/// What is the same type of device, but not the same device.
+struct Difference {
+  std::string_view type;
+  bool can = false;
+  std::string_view why;
+};
+constexpr Difference kOfBhyve[] = {
+    {"ioapic", true, "but with 24 of its 32 pins: interrupts of the others are lost"},
+    {"pci_host", false, "bhyve's is another chip than snapvmm's, which the guest has already seen"},
+    {"virtio_blk", false,
+     "bhyve's has the legacy interface of virtio, which the guest's driver uses and snapvmm does not have"},
+    {"x86_cpu", true,
+     "but bhyve does not save FPU, SSE and AVX registers: what the guest computes with them is wrong"},
+};
+
 class Judge {
  public:
   Judge(std::span<const DeviceEntry> devices, std::uint32_t vcpus)
@@ -65,9 +80,8 @@ class Judge {
     }
     if (!is_place_of(*known, device.path, vcpus_))
       return fmt::format("snapvmm has it at {} only", place_of(*known));
-    if (is_from_bhyve_ && device.type == "virtio_blk")
-      return "bhyve's has the legacy interface of virtio, which the guest's driver uses and snapvmm does not "
-             "have";
+    if (const Difference* difference = difference_of(device); difference != nullptr && !difference->can)
+      return std::string(difference->why);
     const bool is_disk = device.slots.size() == 1 && device.slots.front().kind == SlotKind::kBlockBackend;
     if (!device.slots.empty() && !is_disk)
       return "it needs something else of the host than one disk image, which snapvmm cannot give it";
@@ -75,9 +89,16 @@ class Judge {
   }
 
   [[nodiscard]] std::string remark_on(const DeviceEntry& device) const {
-    if (is_from_bhyve_ && device.type == "x86_cpu")
-      return "but bhyve does not save FPU, SSE and AVX registers: what the guest computes with them is wrong";
-    return "snapvmm has it";
+    const Difference* difference = difference_of(device);
+    return difference != nullptr ? std::string(difference->why) : "snapvmm has it";
+  }
+
+  /// nullptr when there is none.
+  [[nodiscard]] const Difference* difference_of(const DeviceEntry& device) const {
+    if (!is_from_bhyve_) return nullptr;
+    const auto* const found = std::find_if(std::begin(kOfBhyve), std::end(kOfBhyve),
+                                           [&](const Difference& one) { return one.type == device.type; });
+    return found == std::end(kOfBhyve) ? nullptr : found;
   }
 
   static std::string place_of(const MonitorDevice& known) {
