@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <utility>
 
 #include "bhyve/set/check_set.h"
 #include "bhyve/set/shown.h"
@@ -24,6 +26,7 @@ class Info {
     output_.print(vmsnap::snaptool::printable(set_.base()) + '\n');
     line("format", "snapshot of bhyve in three files");
     line("generation", verdict_ ? verdict_->generation_text() : "cannot be told");
+    if (verdict_) line("how sure", sureness());
     if (verdict_) line("vendor", verdict_->vendor == Vendor::kIntel ? "Intel" : "AMD");
     if (verdict_ && !verdict_->assumed.empty()) line("assumed", verdict_->assumed);
     line("guest",
@@ -87,6 +90,22 @@ class Info {
  private:
   void line(std::string_view name, std::string_view text) {
     output_.print(fmt::format("  {:<13} {}\n", name, vmsnap::snaptool::printable(text)));
+  }
+
+  /// "9 axes say so for certain, 1 is guessed"
+  [[nodiscard]] std::string sureness() const {
+    constexpr std::pair<Certainty, std::string_view> kWords[] = {{Certainty::kAssumed, "assumed"},
+                                                                 {Certainty::kCertain, "certain"},
+                                                                 {Certainty::kLikely, "likely"},
+                                                                 {Certainty::kGuess, "guessed"},
+                                                                 {Certainty::kNone, "unknown"}};
+    std::string text;
+    for (const auto& [certainty, word] : kWords) {
+      const auto count = std::count_if(verdict_->axes.begin(), verdict_->axes.end(),
+                                       [&](const AxisVerdict& one) { return one.certainty == certainty; });
+      if (count != 0) text += fmt::format("{}{} {}", text.empty() ? "axes: " : ", ", count, word);
+    }
+    return text;
   }
 
   static std::string describe_memflags(std::uint64_t flags) {

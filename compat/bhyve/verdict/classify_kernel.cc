@@ -74,6 +74,14 @@ class KernelClassifier {
     });
   }
 
+  [[nodiscard]] std::string advice_on_cpuset() const {
+    const std::string advice = other_ncpus();
+    return !advice.empty()
+               ? advice
+               : "; the .meta file may belong to another snapshot; if not, --assume cpuset=BYTES says "
+                 "how wide the set is";
+  }
+
   /// A chunk of one record for each vCPU. `shape_of` names a layout as the axis does.
   template <typename ShapeOf>
   Result<void> judge_records(std::string_view axis, KernelChunk chunk,
@@ -109,7 +117,12 @@ class KernelClassifier {
                                 size, axis, *assumed, verdict_.ncpus, fmt::join(sizes, ", ")));
     }
     std::string advice = other_ncpus();
-    if (advice.empty()) advice = fmt::format("; --assume {}=SHAPE reads it as one of them", axis);
+    if (advice.empty()) {
+      advice = fmt::format(
+          "; the .meta file may belong to another snapshot; if not, --assume {}=SHAPE reads it as one of "
+          "these, if it has the bytes",
+          axis);
+    }
     return misfit(*one->entry,
                   fmt::format("it has {} bytes, which is no size that is known; for {} vCPUs it has {}{}",
                               size, verdict_.ncpus, fmt::join(sizes, ", "), advice));
@@ -235,7 +248,7 @@ class KernelClassifier {
         (!is_assumed && !std::has_single_bit(*width))) {
       return misfit(*one.entry, fmt::format("it has {} bytes, which is no size that is {}; {}{}", size,
                                             assumed || is_assumed ? "possible as assumed" : "known", sizes,
-                                            is_assumed || assumed ? std::string() : other_ncpus()));
+                                            is_assumed || assumed ? std::string() : advice_on_cpuset()));
     }
     Context context = verdict_.context;
     context.cpuset_longs = *width / 8;
@@ -279,8 +292,11 @@ class KernelClassifier {
     const Layout& layout = *layouts_of(to_string(chunk)).front();
     const std::uint64_t expected = size_in(layout, verdict_.context).value_or(0);
     if (one.entry->size < expected) {
-      return misfit(*one.entry, fmt::format("it has {} bytes, but {} in every bhyve that is known",
-                                            one.entry->size, expected));
+      return misfit(
+          *one.entry,
+          fmt::format("it has {} bytes, but {} in every bhyve that is known; the .meta file belongs to "
+                      "another snapshot or was changed, so use whole copies of all three files",
+                      one.entry->size, expected));
     }
     choose(one, layout, verdict_.context, expected);
     return {};

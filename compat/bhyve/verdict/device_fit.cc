@@ -197,7 +197,8 @@ Result<DeviceFits> fit_device(const Layout& layout, const Context& begin, const 
     return Error(
         ErrorKind::kUnsupported,
         fmt::format("its {} bytes are what no bhyve that is known writes for this device: read in the "
-                    "shape that fits best, {} bytes are left over{}",
+                    "shape that fits best, {} bytes are left over{}; the .meta file may belong to another "
+                    "snapshot: use whole copies of all three files",
                     chunk.size(), best->fit->trailing,
                     has_part_of_uart ? ", which is less than a UART" : ", and values are odd"));
   }

@@ -5,9 +5,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "../set/legacy_files.h"
+#include "bhyve/layout/layouts.h"
 #include "bhyve/verdict/known_bugs.h"
 #include "bhyve/verdict/verdict.h"
 
@@ -157,6 +159,64 @@ TEST(Assumptions, OfAGenerationYieldToThoseOfAnAxis) {
   EXPECT_EQ(parsed->shape(axis::kVmcx, Vendor::kIntel), "intel-664");
   EXPECT_EQ(parsed->shape(axis::kVmcx, Vendor::kAmd), "amd-772");
   EXPECT_EQ(parsed->shape(axis::kUarts, Vendor::kAmd), std::nullopt);
+}
+
+TEST(Assumptions, AreTakenApartAndTold) {
+  const auto parsed =
+      Assumptions::parse(std::vector<std::string>{"vmcx=amd-772", "ncpus=3", "cpuset=64", "prefix=A"});
+  ASSERT_TRUE(parsed);
+  EXPECT_FALSE(parsed->empty());
+  EXPECT_EQ(parsed->said(axis::kPrefix), "A");
+  EXPECT_EQ(parsed->said(axis::kRings), std::nullopt);
+  EXPECT_EQ(parsed->number("ncpus"), 3u);
+  EXPECT_EQ(parsed->number(axis::kCpuset), 64u);
+  EXPECT_EQ(parsed->number(axis::kUarts), std::nullopt);
+  EXPECT_EQ(parsed->generation(), std::nullopt);
+  // The shape of the registers says whose they are.
+  EXPECT_EQ(parsed->vendor(), Vendor::kAmd);
+  EXPECT_EQ(parsed->text(), "cpuset=64, ncpus=3, prefix=A, vmcx=amd-772");
+  EXPECT_TRUE(Assumptions().empty());
+  EXPECT_EQ(Assumptions().vendor(), std::nullopt);
+  EXPECT_EQ(Assumptions().text(), "");
+}
+
+TEST(Assumptions, AreMadeOnce) {
+  const auto parsed = Assumptions::parse(std::vector<std::string>{"prefix=A", "prefix=A"});
+  ASSERT_FALSE(parsed);
+  EXPECT_EQ(parsed.error().kind(), ErrorKind::kUsage);
+  EXPECT_THAT(parsed.error().message(), HasSubstr("prefix is assumed twice"));
+}
+
+TEST(KnownBugs, AreThoseOfTheDevices) {
+  const auto names = [](std::string_view emulation, std::string_view layout) {
+    Verdict verdict;
+    ClassifiedEntry device;
+    device.layout = find_layout(emulation, layout);
+    verdict.entries.push_back(device);
+    std::vector<std::string_view> out;
+    for (const KnownBug& bug : known_bugs(verdict)) {
+      out.push_back(bug.name);
+      EXPECT_FALSE(bug.sentence.ends_with('.'));
+    }
+    return out;
+  };
+  EXPECT_THAT(names("e1000", "by axes"), testing::Contains("e1000-nvm-mode"));
+  EXPECT_THAT(names("atkbdc", "A"), testing::Contains("ps2-queues"));
+  EXPECT_THAT(names("xhci", "by axes"), testing::Contains("xhci-slot-map"));
+  EXPECT_THAT(names("virtio-rnd", "by axes"), ElementsAre("no-fpu", "timers-not-armed", "no-firmware-state"));
+}
+
+TEST(KnownBugs, AreThoseOfAnAxis) {
+  const auto has = [](std::string_view axis, std::string_view shape, std::string_view name) {
+    Verdict verdict;
+    verdict.say(axis, std::string(shape), Certainty::kCertain, "because");
+    const auto bugs = known_bugs(verdict);
+    return std::any_of(bugs.begin(), bugs.end(), [&](const KnownBug& bug) { return bug.name == name; });
+  };
+  EXPECT_TRUE(has(axis::kNetTail, "A", "net-features"));
+  EXPECT_FALSE(has(axis::kNetTail, "B", "net-features"));
+  EXPECT_TRUE(has(axis::kNames, "plain", "first-device-only"));
+  EXPECT_FALSE(has(axis::kNames, "at", "first-device-only"));
 }
 
 TEST(KnownBugs, AreThoseOfTheGeneration) {
