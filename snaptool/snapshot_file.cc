@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <chrono>
 
 namespace vmsnap::snaptool {
 
@@ -39,6 +40,11 @@ std::uint64_t memory_size(const SnapshotReader& reader) {
     bytes = segment.size > UINT64_MAX - bytes ? UINT64_MAX : bytes + segment.size;
   }
   return bytes;
+}
+
+std::int64_t now() {
+  const auto time = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
 }
 
 Result<std::uint64_t> allocated_size(const File& file) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// How the commands open what the command line names.
+// How the commands open what the command line names, and what they tell of the files that they write.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,9 @@ namespace vmsnap::snaptool {
 
 /// Bytes of all memory segments together, as far as 64 bits go: the sizes may be hostile.
 [[nodiscard]] std::uint64_t memory_size(const SnapshotReader& reader);
+
+/// The time that a file says it was made at: nanoseconds since 1970-01-01T00:00:00Z.
+[[nodiscard]] std::int64_t now();
 
 /// Bytes that an open file occupies on the disk. Errors: Io.
 [[nodiscard]] Result<std::uint64_t> allocated_size(const File& file);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <fmt/format.h>
 
-#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,11 +40,6 @@ struct Outcome {
   bhyve::ConversionReport report;
   std::optional<SnapshotSummary> written;  // of a conversion to this format
 };
-
-std::int64_t now() {
-  const auto time = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
-}
 
 Result<Outcome> convert_from(const ConvertCommand& command, Output& output) {
   VMSNAP_ASSIGN_OR_RETURN(const bhyve::LegacySet set, bhyve::LegacySet::open(command.in));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <fmt/format.h>
 
-#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -47,9 +46,7 @@ Result<Outcome> migrate(const MigrateCommand& command, Output& output) {
     options.pass = progress.pass();
     options.tool = "snaptool";
     options.tool_version = VMSNAP_VERSION;
-    options.time = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                       .count();
+    options.time = now();
     VMSNAP_ASSIGN_OR_RETURN(outcome.migrated, migrate_snapshot(from, command.to, migrator, options));
   }
   outcome.unused = options.allowed.unused(outcome.migrated.report);

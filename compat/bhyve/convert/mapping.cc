@@ -31,8 +31,16 @@ const Values::Value* Values::find(std::string_view path) const {
   return found == values_.end() ? nullptr : &found->second;
 }
 
-void Values::mark_shared(std::string_view path) {
-  if (const auto found = values_.find(path); found != values_.end()) found->second.is_shared = true;
+const std::string* Values::find_left_out(std::string_view path) const {
+  const auto found = left_out_.find(path);
+  return found == left_out_.end() ? nullptr : &found->second;
+}
+
+void Values::prefer(std::string_view path, std::string loss) {
+  const auto found = values_.find(path);
+  if (found == values_.end()) return;
+  found->second.is_preferred = true;
+  found->second.loss = std::move(loss);
 }
 
 const Mapping* find_mapping(std::string_view chunk) {

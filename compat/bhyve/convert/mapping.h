@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/result.h"
 #include "bhyve/convert/machine.h"
@@ -43,8 +44,9 @@ class Values {
     std::variant<std::uint64_t, ByteVector> content;
     Origin origin;
     /// It goes before what bhyve_private keeps, in a set of other shapes than the one that was read: what is
-    /// kept tells how that set shared a value between two chunks.
-    bool is_shared = false;
+    /// kept makes sense beside other parts of that set only.
+    bool is_preferred = false;
+    std::string loss = {};  // a sentence: what is lost if that was something else; empty: nothing
   };
   void map(std::string path, std::uint64_t value) { put(std::move(path), value, Origin::kMapped); }
   void map(std::string path, ByteVector bytes) { put(std::move(path), std::move(bytes), Origin::kMapped); }
@@ -57,13 +59,25 @@ class Values {
     values_.insert_or_assign(std::move(path), Value{std::move(content), origin});
   }
   /// See Value; of a value that was given.
-  void mark_shared(std::string_view path);
+  void prefer(std::string_view path, std::string loss = {});
+  /// Only bhyve_private can know what belongs at `path`. If it does not, the guest loses what `loss` says.
+  void leave_out(std::string path, std::string loss) {
+    left_out_.insert_or_assign(std::move(path), std::move(loss));
+  }
+  /// Hardware has something for which the chunk has no place.
+  void lose(std::string loss) { lost_.push_back(std::move(loss)); }
 
   /// nullptr when nobody has given it.
   [[nodiscard]] const Value* find(std::string_view path) const;
+  /// See leave_out(); nullptr when nothing was said.
+  [[nodiscard]] const std::string* find_left_out(std::string_view path) const;
+  /// See lose().
+  [[nodiscard]] const std::vector<std::string>& lost() const { return lost_; }
 
  private:
   std::map<std::string, Value, std::less<>> values_;
+  std::map<std::string, std::string, std::less<>> left_out_;  // by path
+  std::vector<std::string> lost_;
 };
 
 /// A chunk that is to be written. A mapping gives the values that hardware knows, under the paths of

@@ -26,6 +26,13 @@ class ChunkWriter final : public FieldSource {
   explicit ChunkWriter(const FieldLookup& lookup) : lookup_(lookup) {}
 
   Result<void> take(const Field& field) override {
+    if (field.size > kMaxEncodedSize || bytes_.size() > kMaxEncodedSize - field.size) {
+      return Error(
+          ErrorKind::kLimitExceeded,
+          fmt::format("the chunk would have more than {} bytes; no chunk of bhyve's has that many, so "
+                      "its counts are damaged",
+                      kMaxEncodedSize));
+    }
     VMSNAP_ASSIGN_OR_RETURN(const FieldValue value, look_up(field));
     if (const auto* view = std::get_if<ByteView>(&value)) {
       if (view->size() != field.size) {

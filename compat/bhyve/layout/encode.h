@@ -9,6 +9,9 @@
 
 namespace vmsnap::compat::bhyve {
 
+/// Bytes of a chunk that encode() makes: what a reader takes, too.
+inline constexpr std::uint64_t kMaxEncodedSize = std::uint64_t{64} << 20;
+
 /// A number for a field of one value, or the bytes of any field as they are to be stored.
 using FieldValue = std::variant<std::uint64_t, std::int64_t, ByteView>;
 
@@ -19,7 +22,8 @@ using FieldLookup = std::function<std::optional<FieldValue>(const Field&)>;
 
 /// The bytes of a chunk; decode() of them gives what the lookup gave. InvalidState, naming the field, when
 /// the lookup has no value or one that does not fit, or when the context lacks a count; Corrupt for a
-/// negative count, LimitExceeded beyond kMaxFields fields.
+/// negative count, LimitExceeded beyond kMaxFields fields or kMaxEncodedSize bytes, before the lookup is
+/// asked for a field that is too large.
 [[nodiscard]] Result<ByteVector> encode(const Layout& layout, const Context& context,
                                         const FieldLookup& lookup);
 

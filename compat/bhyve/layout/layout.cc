@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "bhyve/layout/layout.h"
 
+#include <algorithm>
+
 #include "base/checked.h"
 
 namespace vmsnap::compat::bhyve {
@@ -182,6 +184,24 @@ void Context::set_count(ContextValue value, std::uint64_t count) {
       usb_devices = count;
       break;
   }
+}
+
+bool is_written_by(const Layout& layout, std::string_view generation) {
+  std::string_view rest = layout.generations;
+  if (rest == "all") return true;
+  constexpr std::string_view kComma = ", ";
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find(kComma), rest.size());
+    if (rest.substr(0, end) == generation) return true;
+    rest.remove_prefix(std::min(end + kComma.size(), rest.size()));
+  }
+  return false;
+}
+
+bool has_item(std::span<const Item> items, std::string_view name) {
+  return std::any_of(items.begin(), items.end(), [&](const Item& item) {
+    return item.name == name || (item.type == Type::kRecord && has_item(item.nested(), name));
+  });
 }
 
 std::uint64_t minimum_size(std::span<const Item> items) {

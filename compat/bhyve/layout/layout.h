@@ -244,6 +244,12 @@ struct Layout {
   [[nodiscard]] constexpr std::span<const Item> items() const { return {first, item_count}; }
 };
 
+/// True when the generation ("C0") is one of those that write the layout, or all do.
+[[nodiscard]] bool is_written_by(const Layout& layout, std::string_view generation);
+
+/// True when one of the items, or of those in them, has that name.
+[[nodiscard]] bool has_item(std::span<const Item> items, std::string_view name);
+
 /// Bytes that the items take in every chunk: what is conditional, or whose count the table does not fix, is
 /// taken to be absent.
 [[nodiscard]] std::uint64_t minimum_size(std::span<const Item> items);

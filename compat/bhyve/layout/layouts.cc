@@ -53,4 +53,11 @@ const Layout* find_layout(std::string_view chunk, std::string_view shape) {
   return nullptr;
 }
 
+const Layout* layout_in(std::string_view chunk, std::string_view generation, Vendor vendor) {
+  for (const Layout* layout : layouts_of(chunk)) {
+    if (layout->vendor.value_or(vendor) == vendor && is_written_by(*layout, generation)) return layout;
+  }
+  return nullptr;
+}
+
 }  // namespace vmsnap::compat::bhyve

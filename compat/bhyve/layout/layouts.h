@@ -20,4 +20,8 @@ namespace vmsnap::compat::bhyve {
 /// The layout of the chunk in that shape; nullptr when there is none.
 [[nodiscard]] const Layout* find_layout(std::string_view chunk, std::string_view shape);
 
+/// The layout in which a generation ("C0") on hosts of that vendor writes the chunk; nullptr when it has no
+/// such chunk.
+[[nodiscard]] const Layout* layout_in(std::string_view chunk, std::string_view generation, Vendor vendor);
+
 }  // namespace vmsnap::compat::bhyve

@@ -138,6 +138,16 @@ class Reader {
       }
       auto decoded = decode(*chosen.layout, chosen.context, chunk.bytes);
       if (!decoded) return std::move(std::move(decoded).error().in_file(set_.kern().name()));
+      fields_ += decoded->fields().size();
+      if (fields_ > kMaxFieldsOfSet) {
+        return Error(ErrorKind::kLimitExceeded,
+                     fmt::format("with this chunk all together have more than {} fields, which no machine of "
+                                 "bhyve's has; the .meta file is wrong",
+                                 kMaxFieldsOfSet))
+            .in_file(set_.kern().name())
+            .at_offset(chosen.entry->file_offset)
+            .in_chunk(label_of(*chosen.entry));
+      }
       chunk.decoded = std::move(*decoded);
       chunk.device_path = places[i].path;
       if (places[i].is_invented) {
@@ -301,6 +311,7 @@ class Reader {
   const ChosenLayouts& layouts_;
   OverlaidMemory& memory_;
   ReadSet result_;
+  std::size_t fields_ = 0;  // of all chunks
   std::vector<Chunk> chunks_;
 };
 

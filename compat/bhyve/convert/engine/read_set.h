@@ -35,7 +35,8 @@ struct ReadSet {
 /// Converts every chunk. What a mapping does not give back as it was goes to the private state, so that
 /// write_set() can write the same bytes again. `memory` is that of the set, and must outlive the machine; it
 /// is changed where the chunks have newer content. Errors: those of LegacySet::read(), decode() and the
-/// mappings; LimitExceeded (more bytes that belong to no chunk than a chunk can hold); Internal (a chunk
+/// mappings; LimitExceeded (more bytes that belong to no chunk than a chunk can hold, more than
+/// kMaxFieldsOfSet fields); Internal (a chunk
 /// could not be written again).
 [[nodiscard]] Result<ReadSet> read_set(const LegacySet& set, const ChosenLayouts& layouts,
                                        OverlaidMemory& memory);

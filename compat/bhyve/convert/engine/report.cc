@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 namespace vmsnap::compat::bhyve {
 namespace {
@@ -29,6 +30,69 @@ std::string counts_of(const ChunkReport& chunk) {
 
 bool is_plain(FieldFate fate) {
   return fate == FieldFate::kMapped || fate == FieldFate::kRecomputed;
+}
+
+/// Devices of all CPUs that have the same path but for the number: "cpu0/lapic", "cpu1/lapic".
+struct CpuDevices {
+  std::string_view rest;  // "", "/lapic"
+  std::vector<std::uint32_t> numbers;
+
+  [[nodiscard]] std::string text() const {
+    if (numbers.size() == 1) return fmt::format("cpu{}{}", numbers.front(), rest);
+    std::string ranges;
+    for (std::size_t first = 0, i = 0; i < numbers.size(); ++i) {
+      if (i + 1 < numbers.size() && numbers[i + 1] == numbers[i] + 1) continue;
+      ranges += fmt::format("{}{}", ranges.empty() ? "" : ", ", numbers[first]);
+      if (i > first) ranges += fmt::format("-{}", numbers[i]);
+      first = i + 1;
+    }
+    return rest.empty() ? "CPUs " + ranges : fmt::format("{} of CPUs {}", rest.substr(1), ranges);
+  }
+};
+
+/// A note that holds for several devices.
+struct SharedNote {
+  const NotInFile* note = nullptr;
+  std::vector<CpuDevices> cpus;
+  std::vector<std::string> others;
+
+  void add(std::string_view path) {
+    constexpr std::string_view kCpu = "cpu";
+    std::uint32_t number = 0;
+    const char* end = path.data() + path.size();
+    const char* begin = path.data() + std::min(kCpu.size(), path.size());
+    const auto [after, error] = std::from_chars(begin, end, number);
+    if (!path.starts_with(kCpu) || error != std::errc() || (after != end && *after != '/')) {
+      others.emplace_back(path);
+      return;
+    }
+    const std::string_view rest = path.substr(static_cast<std::size_t>(after - path.data()));
+    auto found =
+        std::find_if(cpus.begin(), cpus.end(), [&](const CpuDevices& one) { return one.rest == rest; });
+    if (found == cpus.end()) found = cpus.insert(cpus.end(), {rest, {}});
+    found->numbers.push_back(number);
+  }
+
+  [[nodiscard]] std::string devices() const {
+    std::vector<std::string> all;
+    for (const CpuDevices& one : cpus) all.push_back(one.text());
+    all.insert(all.end(), others.begin(), others.end());
+    return join(all);
+  }
+};
+
+/// Each note once, in the order of the first device that has it. Borrows the notes.
+std::vector<SharedNote> share(const std::vector<NotInFile>& notes) {
+  std::vector<SharedNote> shared;
+  for (const NotInFile& note : notes) {
+    auto found = std::find_if(shared.begin(), shared.end(), [&](const SharedNote& one) {
+      return one.note->field == note.field && one.note->instead == note.instead &&
+             one.note->consequence == note.consequence;
+    });
+    if (found == shared.end()) found = shared.insert(shared.end(), {&note, {}, {}});
+    found->add(note.device);
+  }
+  return shared;
 }
 
 }  // namespace
@@ -80,8 +144,9 @@ std::string to_text(const ConversionReport& report, bool fields) {
     }
   }
   if (!report.not_in_file.empty()) text += "not in the file:\n";
-  for (const NotInFile& note : report.not_in_file) {
-    text += fmt::format("  {}  {}: {}; {}\n", note.device, note.field, note.instead, note.consequence);
+  for (const SharedNote& shared : share(report.not_in_file)) {
+    const NotInFile& note = *shared.note;
+    text += fmt::format("  {}  {}: {}; {}\n", shared.devices(), note.field, note.instead, note.consequence);
   }
   for (const Remark& remark : report.remarks) {
     text += fmt::format("{:<6}  {}: {}\n", to_string(remark.kind), remark.subject, remark.sentence);

@@ -31,6 +31,9 @@ struct FieldReport {
   std::string remark;  // why, where there is something to say; may be empty
 };
 
+/// Of all chunks together, each of which is in the report.
+inline constexpr std::size_t kMaxFieldsOfSet = std::size_t{1} << 21;
+
 struct ChunkReport {
   std::string chunk;   // as a person calls it; printable
   std::string layout;  // shape; empty when nobody knows it
@@ -60,8 +63,9 @@ struct ConversionReport {
   [[nodiscard]] bool has_losses() const;
 };
 
-/// Lines for a person: each chunk with the number of its fields by fate, what the file does not hold, and the
-/// remarks; with `fields` each field but those that are mapped or recomputed by name. Ends with a line feed.
+/// Lines for a person: each chunk with the number of its fields by fate, what the file does not hold (of
+/// several devices at once: "CPUs 0-63"), and the remarks; with `fields` each field but those that are mapped
+/// or recomputed by name. Ends with a line feed.
 [[nodiscard]] std::string to_text(const ConversionReport& report, bool fields = false);
 
 /// {"chunks": [{"chunk", "layout", "devices", "fields": [{"field", "fate", "remark"}]}], "not_in_file":

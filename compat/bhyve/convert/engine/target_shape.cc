@@ -27,6 +27,8 @@ constexpr ShapeName kNames[] = {
     {"main", KernelShape::kC},
 };
 
+constexpr std::string_view kAhciChunk = "ahci";
+
 /// The device emulations that A and B save, in their order; one device of each.
 constexpr std::string_view kSavedDevices[] = {"atkbdc", "virtio-net", "virtio-blk", "virtio-rnd",
                                               "lpc",    "fbuf",       "xhci",       "e1000",
@@ -40,33 +42,9 @@ bool is_c(KernelShape shape) {
   return shape == KernelShape::kC0 || shape == KernelShape::kC;
 }
 
-/// Name of the layout of a kernel chunk; empty when the shape has no such chunk.
-std::string_view layout_name(KernelChunk chunk, KernelShape shape, Vendor vendor) {
-  const bool is_intel = vendor == Vendor::kIntel;
-  switch (chunk) {
-    case KernelChunk::kVm:
-      return shape == KernelShape::kA ? "A" : shape == KernelShape::kB ? "B" : "C";
-    case KernelChunk::kVmx:
-      if (is_c(shape)) return {};
-      if (shape == KernelShape::kB) return "B";
-      return is_intel ? "Intel A" : "AMD A";
-    case KernelChunk::kVlapic:
-      return shape == KernelShape::kA ? "A" : "B";
-    case KernelChunk::kVmcx:
-      switch (shape) {
-        case KernelShape::kA:
-          return is_intel ? "Intel A" : "AMD A";
-        case KernelShape::kB:
-          return is_intel ? "Intel B" : "AMD B";
-        case KernelShape::kC0:
-          return is_intel ? "Intel C0" : "AMD B";
-        case KernelShape::kC:
-          return is_intel ? "Intel C" : "AMD C";
-      }
-      return {};
-    default:
-      return "A";
-  }
+/// nullptr when the shape has no such chunk.
+const Layout* layout_of(KernelChunk chunk, KernelShape shape, Vendor vendor) {
+  return layout_in(to_string(chunk), to_string(shape), vendor);
 }
 
 bool fits(const PrivateState& state, const PrivateChunk& chunk, KernelShape shape) {
@@ -75,7 +53,8 @@ bool fits(const PrivateState& state, const PrivateChunk& chunk, KernelShape shap
     const auto which = kernel_chunk(chunk.entry);
     if (!which) return false;
     if (chunk.chunk.empty()) return *which == KernelChunk::kVmx && shape == KernelShape::kB;
-    return chunk.layout == layout_name(*which, shape, state.vendor);
+    const Layout* layout = layout_of(*which, shape, state.vendor);
+    return layout != nullptr && chunk.layout == layout->shape;
   }
   if (chunk.chunk.empty() || chunk.chunk == "atkbdc") return true;
   const Layout* layout = find_layout(chunk.chunk, chunk.layout);
@@ -131,6 +110,7 @@ class FrameMaker {
   struct Device {
     const PrivateChunk* source = nullptr;
     std::string path;
+    bool is_place_invented = false;
     bool is_taken = false;
   };
 
@@ -145,12 +125,12 @@ class FrameMaker {
 
   void add_kernel() {
     for (const KernelChunk chunk : all_kernel_chunks()) {
-      const std::string_view layout = layout_name(chunk, shape_, state_.vendor);
-      if (layout.empty()) continue;
+      const Layout* layout = layout_of(chunk, shape_, state_.vendor);
+      if (layout == nullptr) continue;
       TargetEntry& target = frame_.entries.emplace_back();
       target.is_kernel = true;
       target.chunk = to_string(chunk);
-      target.layout = find_layout(target.chunk, layout);
+      target.layout = layout;
       if (is_c(shape_)) {
         target.entry.form = EntryForm::kDevice;
         target.entry.name = target.chunk;
@@ -158,18 +138,24 @@ class FrameMaker {
         target.entry.request = request_number(chunk);
         target.entry.debug_name = target.chunk;
       }
-      for (const PrivateChunk& source : state_.chunks) {
-        if (source.is_kernel && !source.chunk.empty() && source.chunk == target.chunk)
-          target.source = &source;
-      }
+      target.source = find_kernel(target.chunk);
+      if (chunk == KernelChunk::kVmcx) target.beside = find_kernel(to_string(KernelChunk::kVmx));
+      if (chunk == KernelChunk::kVmx) target.beside = find_kernel(to_string(KernelChunk::kVmcx));
     }
+  }
+
+  [[nodiscard]] const PrivateChunk* find_kernel(std::string_view chunk) const {
+    for (const PrivateChunk& source : state_.chunks) {
+      if (source.is_kernel && source.chunk == chunk) return &source;
+    }
+    return nullptr;
   }
 
   void find_devices() {
     for (std::size_t i = 0; i < state_.chunks.size(); ++i) {
       const PrivateChunk& chunk = state_.chunks[i];
       if (chunk.is_kernel || chunk.entry.size == 0) continue;
-      devices_.push_back({&chunk, places_[i].path, false});
+      devices_.push_back({&chunk, places_[i].path, places_[i].is_invented, false});
     }
   }
 
@@ -187,19 +173,48 @@ class FrameMaker {
 
   void add_saved_devices() {
     for (const std::string_view name : kSavedDevices) {
-      const auto found = std::find_if(devices_.begin(), devices_.end(), [&](const Device& device) {
-        return !device.is_taken && parse_device_name(device.source->entry.name).emulation == name &&
-               !device.source->chunk.empty();
-      });
-      if (found != devices_.end()) {
-        add(std::string(name), *found);
-        continue;
+      Device* device = find_saved(name);
+      if (device != nullptr) {
+        add(std::string(name), *device);
+      } else {
+        frame_.entries.emplace_back().entry.name = name;
       }
-      frame_.entries.emplace_back().entry.name = name;
     }
     for (Device& device : devices_) {
       if (device.source->chunk == "hostbridge") device.is_taken = true;  // bhyve makes its own
     }
+  }
+
+  /// The device that bhyve looks for under a name: that of the command line in shape A, which may be another
+  /// name of the emulation, the emulation itself in B.
+  Device* find_saved(std::string_view name) {
+    for (Device& device : devices_) {
+      if (device.is_taken || device.source->chunk.empty()) continue;
+      const std::string_view own = shape_ == KernelShape::kA
+                                       ? parse_device_name(device.source->entry.name).emulation
+                                       : std::string_view(device.source->chunk);
+      if (own == name) return &device;
+    }
+    if (shape_ != KernelShape::kA) return nullptr;
+    for (Device& device : devices_) {
+      if (device.is_taken || device.source->chunk != kAhciChunk || name_by_drive(device) != name) continue;
+      frame_.remarks.push_back(
+          {Remark::Kind::kNote, label_of(device.source->entry),
+           fmt::format("it is stored as {0}, since there is another controller: 13.0 and "
+                       "13.1 find it when they are started with -s SLOT,{0},FILE",
+                       name)});
+      return &device;
+    }
+    return nullptr;
+  }
+
+  /// The name that an AHCI controller with a single drive can have besides its own; empty for others.
+  [[nodiscard]] std::string_view name_by_drive(const Device& device) const {
+    const StateTree* state = machine_.find(device.path);
+    if (state == nullptr || state->count("ports").value_or(0) != 1) return {};
+    const auto takes_packets = state->get<std::optional<bool>>("ports[0].drive.packet_device");
+    if (!takes_packets || !*takes_packets) return {};
+    return **takes_packets ? "ahci-cd" : "ahci-hd";
   }
 
   void add_functions() {
@@ -215,11 +230,20 @@ class FrameMaker {
     if (!has_bridge && machine_.find(kHostBridgePath) != nullptr) add_host_bridge();
     for (const auto& [place, device] : functions) {
       const auto [bus, slot, function] = place;
+      if (device->is_place_invented) note_place(*device);
       add(fmt::format("{}@pci.{}.{}.{}", device->source->chunk, bus, slot, function), *device);
     }
     for (Device& device : devices_) {
       if (device.source->chunk == "atkbdc") add("atkbdc", device);
     }
+  }
+
+  void note_place(const Device& device) {
+    frame_.remarks.push_back(
+        {Remark::Kind::kNote, label_of(device.source->entry),
+         fmt::format("the snapshot did not say its slot, so it is named as if at {}: if bhyve is to be "
+                     "started with another slot for it, write that into its name in the .meta file",
+                     device.path)});
   }
 
   void add_host_bridge() {
@@ -301,7 +325,7 @@ Result<TargetFrame> frame_of(const PrivateState& state) {
   const std::vector<PciPlace> places = places_of(state);
   for (std::size_t i = 0; i < state.chunks.size(); ++i) {
     const PrivateChunk& chunk = state.chunks[i];
-    TargetEntry target{chunk.entry, chunk.is_kernel, &chunk, chunk.chunk, nullptr, places[i].path};
+    TargetEntry target{chunk.entry, chunk.is_kernel, &chunk, nullptr, chunk.chunk, nullptr, places[i].path};
     if (!chunk.chunk.empty()) {
       target.layout = find_layout(chunk.chunk, chunk.layout);
       if (target.layout == nullptr) {

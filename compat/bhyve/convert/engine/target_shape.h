@@ -28,8 +28,11 @@ struct TargetEntry {
   MetaEntry entry;  // size and file_offset as they were, or 0
   bool is_kernel = false;
   const PrivateChunk* source = nullptr;  // the chunk that was read; nullptr when there was none
-  std::string_view chunk;                // name of the layout; empty of what nobody knows
-  const Layout* layout = nullptr;        // nullptr: no bytes, or those of the item `chunk`
+  /// Another chunk that was read, for items that other shapes have there: vmx for vmcx, and the other way
+  /// round. nullptr when there is none, or when the frame is the one that was read.
+  const PrivateChunk* beside = nullptr;
+  std::string_view chunk;          // name of the layout; empty of what nobody knows
+  const Layout* layout = nullptr;  // nullptr: no bytes, or those of the item `chunk`
   std::string device_path;
 };
 

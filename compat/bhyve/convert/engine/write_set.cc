@@ -15,12 +15,17 @@
 #include "bhyve/layout/decode.h"
 #include "bhyve/layout/encode.h"
 #include "bhyve/set/legacy_set.h"
+#include "bhyve/set/shown.h"
 
 namespace vmsnap::compat::bhyve {
 namespace {
 
 /// What is written where 13.2 writes an empty vmx: the hook of bhyve reads nothing of it.
 constexpr std::size_t kDummySize = 8;
+
+static_assert(kMaxEncodedSize == kMaxLegacyChunkSize);
+/// Of all chunks together, which are in memory at once.
+constexpr std::uint64_t kMostBytes = std::uint64_t{512} << 20;
 
 /// Last parts of the paths of addresses in the memory of a host that is gone.
 constexpr std::string_view kHostAddresses[] = {"nptp", "npt_base", "io_perm", "msr_perm"};
@@ -32,22 +37,39 @@ bool is_host_address(const Field& field) {
   return std::find(std::begin(kHostAddresses), std::end(kHostAddresses), name) != std::end(kHostAddresses);
 }
 
-/// Lays out one chunk.
+using Items = std::map<std::string_view, const PrivateItem*, std::less<>>;  // by path
+
+Items items_of(const PrivateChunk* chunk) {
+  Items items;
+  if (chunk == nullptr) return items;
+  for (const PrivateItem& item : chunk->items) items.emplace(item.path, &item);
+  return items;
+}
+
+const PrivateItem* find(const Items& items, std::string_view path) {
+  const auto found = items.find(path);
+  return found == items.end() ? nullptr : found->second;
+}
+
+/// Lays out one chunk, and adds the items that are in it to `used`.
 class ChunkWriter {
  public:
   ChunkWriter(const TargetEntry& target, const TargetFrame& frame, const Machine& machine,
-              const WriteSetOptions& options, bool is_repaired)
+              const WriteSetOptions& options, bool is_repaired, std::set<const PrivateItem*>& used)
       : target_(target),
         machine_(machine),
         options_(options),
         is_repaired_(is_repaired),
+        items_(items_of(target.source)),
+        beside_(items_of(target.beside)),
+        used_(used),
         context_(frame.context),
         values_{*target.layout, context_, machine.vendor(), target.device_path, {}, {}} {
     context_.vcpus = machine.vcpus();
     context_.file_offset = 0;
-    if (target.source == nullptr) return;
-    for (const PrivateItem& item : target.source->items) items_.emplace(item.path, &item);
-    if (target.source->layout == target.layout->shape) values_.original_size = target.source->entry.size;
+    if (target.source != nullptr && target.source->layout == target.layout->shape) {
+      values_.original_size = target.source->entry.size;
+    }
   }
 
   Result<ByteVector> write() {
@@ -56,9 +78,9 @@ class ChunkWriter {
     }
     VMSNAP_ASSIGN_OR_RETURN(ByteVector bytes, encode(*target_.layout, context_,
                                                      [this](const Field& field) { return look_up(field); }));
-    if (const auto tail = items_.find(kTailItem); tail != items_.end()) {
-      used_.insert(tail->first);
-      bytes.insert(bytes.end(), tail->second->bytes.begin(), tail->second->bytes.end());
+    if (const PrivateItem* tail = find(items_, kTailItem); tail != nullptr) {
+      used_.insert(tail);
+      bytes.insert(bytes.end(), tail->bytes.begin(), tail->bytes.end());
     }
     return bytes;
   }
@@ -79,12 +101,19 @@ class ChunkWriter {
       }
       if (is_repaired_ && is_host_address(field)) ++host_addresses;
     }
-    for (const auto& [path, item] : items_) {
-      // What memory held before belongs to the RAM file.
-      if (used_.count(path) != 0 || path.ends_with(".before")) continue;
-      report.fields.push_back({std::string(path), FieldFate::kDropped, "this release has no such field"});
-    }
     return report;
+  }
+
+  /// What the guest loses by the chunk as write() gave it, each once.
+  [[nodiscard]] std::vector<std::string> losses() const {
+    std::vector<std::string> losses = losses_;
+    const auto& lost = values_.values.lost();
+    losses.insert(losses.end(), lost.begin(), lost.end());
+    std::vector<std::string> once;
+    for (std::string& loss : losses) {
+      if (std::find(once.begin(), once.end(), loss) == once.end()) once.push_back(std::move(loss));
+    }
+    return once;
   }
 
   [[nodiscard]] const Context& context() const { return context_; }
@@ -95,10 +124,19 @@ class ChunkWriter {
     return ByteView(bytes_);
   }
 
+  /// The bytes of an item that fits.
+  std::optional<ByteVector> take(const PrivateItem* item, const Field& field) {
+    if (item == nullptr) return std::nullopt;
+    auto bytes = field_bytes(field, *item);
+    if (bytes) used_.insert(item);
+    return bytes;
+  }
+
   ByteVector value_of(const Field& field) {
     FieldFate& fate = fates_[field.path];
+    const FieldFate kept = field.mark == Mark::kMeaningless ? FieldFate::kMeaningless : FieldFate::kPrivate;
     if (is_repaired_ && is_host_address(field)) {
-      if (const auto item = items_.find(field.path); item != items_.end()) used_.insert(item->first);
+      used_.insert(find(items_, field.path));
       fate = FieldFate::kMadeUp;
       return empty_bytes(field);
     }
@@ -108,21 +146,24 @@ class ChunkWriter {
       return *options_.pixels;
     }
     const Values::Value* value = values_.values.find(field.path);
-    const bool is_ahead = is_repaired_ && value != nullptr && value->is_shared;
-    if (const auto item = items_.find(field.path); item != items_.end()) {
-      auto bytes = field_bytes(field, *item->second);
-      if (bytes) used_.insert(item->first);
-      if (bytes && !is_ahead) {
-        fate = field.mark == Mark::kMeaningless ? FieldFate::kMeaningless : FieldFate::kPrivate;
-        return std::move(*bytes);
-      }
+    const bool is_ahead = is_repaired_ && value != nullptr && value->is_preferred;
+    auto own = take(find(items_, field.path), field);
+    if (own && !is_ahead) {
+      fate = kept;
+      return std::move(*own);
     }
     if (value != nullptr) {
       if (auto bytes = field_bytes(field, value->content)) {
+        if (own && *own != *bytes && !value->loss.empty()) losses_.push_back(value->loss);
         fate = value->origin == Origin::kDerived ? FieldFate::kRecomputed : FieldFate::kMapped;
         return std::move(*bytes);
       }
     }
+    if (auto bytes = take(find(beside_, field.path), field)) {
+      fate = kept;
+      return std::move(*bytes);
+    }
+    if (const std::string* loss = values_.values.find_left_out(field.path)) losses_.push_back(*loss);
     fate = FieldFate::kMadeUp;
     return empty_bytes(field);
   }
@@ -131,12 +172,14 @@ class ChunkWriter {
   const Machine& machine_;
   const WriteSetOptions& options_;
   bool is_repaired_;
+  Items items_;
+  Items beside_;
+  std::set<const PrivateItem*>& used_;
   Context context_;
   TargetChunk values_;
-  std::map<std::string_view, const PrivateItem*, std::less<>> items_;  // by path
-  std::set<std::string_view> used_;                                    // paths of items
-  std::map<std::string, FieldFate, std::less<>> fates_;                // by path
-  ByteVector bytes_;                                                   // of the field that was asked for last
+  std::map<std::string, FieldFate, std::less<>> fates_;  // by path
+  std::vector<std::string> losses_;
+  ByteVector bytes_;  // of the field that was asked for last
 };
 
 class Writer {
@@ -157,6 +200,7 @@ class Writer {
       if (!bytes) return std::move(std::move(bytes).error().in_chunk(label_of(target.entry)));
       VMSNAP_RETURN_IF_ERROR(place(target, std::move(*bytes)));
     }
+    report_dropped();
     VMSNAP_RETURN_IF_ERROR(put_memory_back());
     VMSNAP_RETURN_IF_ERROR(write_text());
     if (!is_repaired_) {
@@ -170,18 +214,22 @@ class Writer {
     ChunkReport report;
     ByteVector bytes;
     if (target.layout != nullptr) {
-      ChunkWriter writer(target, frame_, machine_, options_, is_repaired_);
+      ChunkWriter writer(target, frame_, machine_, options_, is_repaired_, used_);
       VMSNAP_ASSIGN_OR_RETURN(bytes, writer.write());
       VMSNAP_ASSIGN_OR_RETURN(const Decoded decoded, decode(*target.layout, writer.context(), bytes));
+      VMSNAP_RETURN_IF_ERROR(count(decoded.fields().size(), bytes.size()));
       std::size_t host_addresses = 0;
       report = writer.report(decoded, host_addresses);
       VMSNAP_RETURN_IF_ERROR(check_rings(decoded));
       keep_memory_before(target, decoded);
       tell_host_addresses(target, host_addresses);
+      tell_dropped_tsc(target);
+      for (std::string& loss : writer.losses()) remark(Remark::Kind::kLoss, target, std::move(loss));
     } else if (target.source != nullptr) {
       for (const PrivateItem& item : target.source->items) {
         if (item.path != kWholeItem) continue;
         bytes = item.bytes;
+        used_.insert(&item);
         report.fields.push_back({item.path, FieldFate::kPrivate, "nobody knows its fields"});
       }
     }
@@ -197,6 +245,46 @@ class Writer {
     if (target.source != nullptr) report.devices = target.source->devices;
     written_.report.chunks.push_back(std::move(report));
     return bytes;
+  }
+
+  /// A small snapshot may ask for many large chunks.
+  Result<void> count(std::size_t fields, std::size_t bytes) {
+    fields_ += fields;
+    bytes_ += bytes;
+    if (fields_ <= kMaxFieldsOfSet && bytes_ <= kMostBytes) return {};
+    return Error(
+        ErrorKind::kLimitExceeded,
+        fmt::format("with this chunk all together would have more than {} fields or {} bytes, which no "
+                    "machine of bhyve's has; the snapshot's {} is damaged",
+                    kMaxFieldsOfSet, kMostBytes, kPrivateType));
+  }
+
+  /// What is kept of the chunks that were read, and stands nowhere.
+  void report_dropped() {
+    for (const PrivateChunk& chunk : state_.chunks) {
+      std::vector<FieldReport> dropped;
+      for (const PrivateItem& item : chunk.items) {
+        // What memory held before belongs to the RAM file.
+        if (used_.count(&item) != 0 || item.path.ends_with(".before")) continue;
+        dropped.push_back({printable(item.path), FieldFate::kDropped, "what is written has no place for it"});
+      }
+      if (dropped.empty()) continue;
+      auto& fields = report_of(chunk).fields;
+      fields.insert(fields.end(), std::make_move_iterator(dropped.begin()),
+                    std::make_move_iterator(dropped.end()));
+    }
+  }
+
+  /// That of the chunk that is written for it, or one of its own.
+  ChunkReport& report_of(const PrivateChunk& chunk) {
+    auto& reports = written_.report.chunks;
+    for (std::size_t i = 0; i < frame_.entries.size(); ++i) {
+      if (frame_.entries[i].source == &chunk) return reports[i];
+    }
+    ChunkReport& report = reports.emplace_back();
+    report.chunk = label_of(chunk.entry);
+    report.devices = chunk.devices;
+    return report;
   }
 
   static bool is_vmx(const TargetEntry& target) {
@@ -216,6 +304,13 @@ class Writer {
           "it has addresses in the memory of the host that saved, which 13.0 on AMD would use; with repair "
           "they are 0");
     }
+  }
+
+  void tell_dropped_tsc(const TargetEntry& target) {
+    if (!target.is_kernel || target.chunk != to_string(KernelChunk::kVm) || target.layout->shape != "B")
+      return;
+    remark(Remark::Kind::kNote, target,
+           "13.2 reads the TSC of each CPU from here and drops it: the guest's begins near 0 again");
   }
 
   /// bhyve of generation A saves the ring of every queue, and fails where there is none.
@@ -305,8 +400,11 @@ class Writer {
   const WriteSetOptions& options_;
   bool is_repaired_ = false;
   TargetFrame frame_;
+  std::set<const PrivateItem*> used_;
   std::vector<Before> before_;
-  std::uint64_t end_ = 0;  // of the last chunk
+  std::uint64_t end_ = 0;    // of the last chunk
+  std::size_t fields_ = 0;   // of all chunks
+  std::uint64_t bytes_ = 0;  // of all chunks
   WrittenSet written_;
 };
 

@@ -40,7 +40,8 @@ struct WrittenSet {
 /// Lays out all chunks. In the shape that was read, and without repair, the text and the bytes are those that
 /// were read. `memory` is that of the machine; it is changed where the file that was read had something else.
 /// Errors: Unsupported (what the shape has no room for, with the reason); InvalidState (a device that bhyve
-/// needs is not there); those of the mappings, encode() and write_meta().
+/// needs is not there); LimitExceeded (more than any machine of bhyve's has); those of the mappings, encode()
+/// and write_meta().
 [[nodiscard]] Result<WrittenSet> write_set(const Machine& machine, const PrivateState& state,
                                            OverlaidMemory& memory, const WriteSetOptions& options);
 

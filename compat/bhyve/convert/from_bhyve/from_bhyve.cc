@@ -182,7 +182,7 @@ class Writer {
       entry.type = device->type;
       entry.version = newest_of(types_, device->type)->version;
       entry.readable_since = entry.version;
-      VMSNAP_ASSIGN_OR_RETURN(entry.slots, slots_of(*device, names));
+      VMSNAP_ASSIGN_OR_RETURN(entry.slots, slots_of(*device, read_.private_state, names));
       auto state = device->state.encode();
       if (!state) return std::move(std::move(state).error().in_device(device->path));
       states_.push_back(std::move(*state));

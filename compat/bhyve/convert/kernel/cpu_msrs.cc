@@ -60,6 +60,16 @@ Result<std::string> variable_mtrr(const StateTree& cpu, std::uint64_t number) {
   return std::string();
 }
 
+/// Those of a guest that never set them up say nothing.
+Result<void> lose_mtrrs(const StateTree& cpu, Values& values) {
+  VMSNAP_ASSIGN_OR_RETURN(const auto type, cpu.get<std::optional<std::uint64_t>>(kMtrrRows[0].field));
+  if (type.value_or(0) == 0) return {};
+  values.lose(
+      "bhyve before main of 2024 does not keep MTRRs: a guest that reads them finds what its next "
+      "host starts with, not what it wrote when it booted");
+  return {};
+}
+
 }  // namespace
 
 Result<void> mtrrs_up(const SourceChunk& chunk, std::string_view vcpu, StateTree& cpu) {
@@ -83,7 +93,9 @@ Result<void> mtrrs_up(const SourceChunk& chunk, std::string_view vcpu, StateTree
   return {};
 }
 
-Result<void> mtrrs_down(const StateTree& cpu, std::string_view vcpu, Values& values) {
+Result<void> mtrrs_down(const StateTree& cpu, std::string_view vcpu, TargetChunk& chunk) {
+  Values& values = chunk.values;
+  if (!has_item(chunk.layout.items(), kMtrrRows[0].item)) return lose_mtrrs(cpu, values);
   VMSNAP_RETURN_IF_ERROR(carry_down(kMtrrRows, cpu, "", values, vcpu));
   for (const FixedRange& range : kFixedRanges) {
     ByteVector bytes(range.fields.size() * sizeof(std::uint64_t));

@@ -12,7 +12,7 @@ namespace vmsnap::compat::bhyve {
 /// Does nothing where the layout has no MTRRs. `vcpu` is the beginning of the paths of the items. Errors:
 /// Internal.
 [[nodiscard]] Result<void> mtrrs_up(const SourceChunk& chunk, std::string_view vcpu, StateTree& cpu);
-[[nodiscard]] Result<void> mtrrs_down(const StateTree& cpu, std::string_view vcpu, Values& values);
+[[nodiscard]] Result<void> mtrrs_down(const StateTree& cpu, std::string_view vcpu, TargetChunk& chunk);
 
 /// The last branch and the last exception of AMD: br_from, br_to, int_from, int_to. `record` is the beginning
 /// of the paths of the items. Errors: Internal.

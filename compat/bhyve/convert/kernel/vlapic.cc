@@ -116,7 +116,7 @@ Result<void> vcpu_down(const Machine& machine, std::uint32_t index, Values& valu
   VMSNAP_ASSIGN_OR_RETURN(const StateTree* lapic, machine.need(lapic_path(index)));
   VMSNAP_ASSIGN_OR_RETURN(ByteVector page, lapic_to_page(*lapic));
   values.map(vcpu + "apic_page", std::move(page));
-  values.mark_shared(vcpu + "apic_page");  // IRR with pir_desc of vmcx
+  values.prefer(vcpu + "apic_page");  // IRR with pir_desc of vmcx
   VMSNAP_RETURN_IF_ERROR(carry_down(kRows, *lapic, "", values, vcpu));
   VMSNAP_RETURN_IF_ERROR(timer_down(*lapic, vcpu, values));
   VMSNAP_RETURN_IF_ERROR(stack_down(*lapic, vcpu, values));

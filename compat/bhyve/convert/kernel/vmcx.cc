@@ -145,7 +145,7 @@ Result<void> down(const Machine& machine, TargetChunk& chunk) {
     VMSNAP_RETURN_IF_ERROR(carry_down(plain_registers(), *cpu, "", chunk.values, vcpu));
     VMSNAP_RETURN_IF_ERROR(carry_down(host_touched_registers(chunk.vendor), *cpu, "", chunk.values, vcpu));
     VMSNAP_RETURN_IF_ERROR(segments_down(*cpu, vcpu, chunk));
-    VMSNAP_RETURN_IF_ERROR(mtrrs_down(*cpu, vcpu, chunk.values));
+    VMSNAP_RETURN_IF_ERROR(mtrrs_down(*cpu, vcpu, chunk));
     VMSNAP_ASSIGN_OR_RETURN(const auto rip, cpu->get<std::uint64_t>("rip"));
     chunk.values.derive(vcpu + "rip", rip);
     VMSNAP_RETURN_IF_ERROR(chunk.vendor == Vendor::kIntel ? intel_down(*cpu, vcpu, chunk.values)

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "base/atomic_file.h"
+#include "bhyve/convert/engine/newest_states.h"
 #include "bhyve/convert/engine/overlaid_memory.h"
 #include "bhyve/convert/engine/private_state.h"
 #include "bhyve/convert/engine/read_set.h"
@@ -15,7 +16,6 @@
 #include "bhyve/convert/engine/write_set.h"
 #include "bhyve/set/legacy_set.h"
 #include "ram/stored_source.h"
-#include "versions/versions.h"
 
 namespace vmsnap::compat::bhyve {
 namespace {
@@ -28,16 +28,14 @@ Error refused(const SnapshotReader& from, std::string sentence) {
   return Error(ErrorKind::kUnsupported, std::move(sentence)).in_file(from.container().file().name());
 }
 
-Result<void> add_devices(const SnapshotReader& from, Machine& machine) {
-  const std::vector<ChunkType> types = frozen_device_chunk_types();
+Result<ByteVector> read_state(const SnapshotReader& from, const DeviceEntry& device, NewestStates& states) {
+  VMSNAP_ASSIGN_OR_RETURN(ByteVector state, from.container().meta(from.device_chunk(device.instance)));
+  return states.bring(device, std::move(state));
+}
+
+Result<void> add_devices(const SnapshotReader& from, NewestStates& states, Machine& machine) {
   for (const DeviceEntry& device : from.manifest().devices) {
-    const ChunkType* newest = newest_of(types, device.type);
-    if (newest == nullptr || newest->version != device.version) {
-      return refused(from, fmt::format("{} is a {} {}, which this build does not write for bhyve",
-                                       device.path, device.type, to_string(device.version)));
-    }
-    VMSNAP_ASSIGN_OR_RETURN(const ByteVector state,
-                            from.container().meta(from.device_chunk(device.instance)));
+    VMSNAP_ASSIGN_OR_RETURN(const ByteVector state, read_state(from, device, states));
     VMSNAP_RETURN_IF_ERROR(machine.add(device.path, device.type, state));
   }
   return {};
@@ -55,10 +53,10 @@ Result<const DeviceEntry*> find_private(const SnapshotReader& from) {
 }
 
 /// The vendor of a machine whose private state is not decoded yet.
-Result<PrivateState> read_private(const SnapshotReader& from, const DeviceEntry& device,
+Result<PrivateState> read_private(const SnapshotReader& from, const DeviceEntry& device, NewestStates& states,
                                   OverlaidMemory& memory) {
   Machine scratch(1, Vendor::kIntel, memory);
-  VMSNAP_ASSIGN_OR_RETURN(const ByteVector state, from.container().meta(from.device_chunk(device.instance)));
+  VMSNAP_ASSIGN_OR_RETURN(const ByteVector state, read_state(from, device, states));
   VMSNAP_RETURN_IF_ERROR(scratch.add(device.path, device.type, state));
   auto decoded = from_tree(*scratch.find(device.path));
   if (!decoded) return std::move(std::move(decoded).error().in_device(device.path));
@@ -206,7 +204,8 @@ Result<ConversionReport> to_bhyve(const SnapshotReader& from, const std::string&
   VMSNAP_ASSIGN_OR_RETURN(const DeviceEntry* device, find_private(from));
   VMSNAP_ASSIGN_OR_RETURN(const Memory memory, open_memory(from));
   OverlaidMemory changes = overlaid(memory);
-  VMSNAP_ASSIGN_OR_RETURN(const PrivateState state, read_private(from, *device, changes));
+  NewestStates states;
+  VMSNAP_ASSIGN_OR_RETURN(const PrivateState state, read_private(from, *device, states, changes));
   if (options.vendor && *options.vendor != state.vendor) {
     return refused(from,
                    fmt::format("it was saved on a host with {} CPUs, and what their virtualization keeps "
@@ -214,7 +213,7 @@ Result<ConversionReport> to_bhyve(const SnapshotReader& from, const std::string&
                                name_of(state.vendor), name_of(*options.vendor)));
   }
   Machine machine(from.manifest().vcpu_count, state.vendor, changes);
-  VMSNAP_RETURN_IF_ERROR(add_devices(from, machine));
+  VMSNAP_RETURN_IF_ERROR(add_devices(from, states, machine));
   WriteSetOptions write_options;
   write_options.shape = options.shape;
   write_options.repair = options.repair;
@@ -223,6 +222,9 @@ Result<ConversionReport> to_bhyve(const SnapshotReader& from, const std::string&
     VMSNAP_ASSIGN_OR_RETURN(write_options.pixels, read_all(memory.segments[*memory.pixels]));
   }
   VMSNAP_ASSIGN_OR_RETURN(WrittenSet written, write_set(machine, state, changes, write_options));
+  std::vector<Remark> remarks = states.take_remarks();
+  remarks.insert(remarks.end(), written.report.remarks.begin(), written.report.remarks.end());
+  written.report.remarks = std::move(remarks);
   if (base.empty()) return std::move(written.report);
   VMSNAP_ASSIGN_OR_RETURN(Files files, Files::create(base));
   VMSNAP_RETURN_IF_ERROR(write_kern(written, files.kern()));

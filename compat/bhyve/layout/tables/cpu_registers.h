@@ -53,6 +53,21 @@ inline constexpr Item kAmdRegisters[] = {
     u64("r14"), u64("r15"), u64("dr0"), u64("dr1"), u64("dr2"), u64("dr3"),
 };
 
+// Of the VMCB.
+inline constexpr Item kAmdSysenter[] = {
+    u64("sysenter_cs"),
+    u64("sysenter_esp"),
+    u64("sysenter_eip"),
+};
+
+inline constexpr Item kAmdSystemCalls[] = {
+    u64("star"), u64("lstar"), u64("cstar"), u64("sfmask"), u64("kernelgsbase"), group(kAmdSysenter),
+};
+
+inline constexpr Item kAmdLastBranch[] = {
+    u64("dbgctl"), u64("br_from"), u64("br_to"), u64("int_from"), u64("int_to"),
+};
+
 inline constexpr Item kAmdRun[] = {
     u64("nextrip"),
     i32("lastcpu").note("host CPU that the vCPU ran on last"),

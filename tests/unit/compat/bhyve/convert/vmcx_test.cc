@@ -338,7 +338,7 @@ TEST(VmcxMapping, LetsPostedInterruptsWaitInTheLocalApic) {
   EXPECT_THAT(*kept, Contains("vcpu[0].apic_page")) << "the page that was read has not these bits";
   const Values::Value* written = machine.values.find("vcpu[0].apic_page");
   ASSERT_NE(written, nullptr);
-  EXPECT_TRUE(written->is_shared);
+  EXPECT_TRUE(written->is_preferred);
   EXPECT_EQ(std::get<ByteVector>(written->content)[0x220], std::byte{0x03});
 }
 
