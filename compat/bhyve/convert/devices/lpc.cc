@@ -62,6 +62,10 @@ Result<void> up(const SourceChunk& chunk, Machine& machine) {
   VMSNAP_RETURN_IF_ERROR(pci_up(chunk, machine, *bridge, "pci."));
   machine.not_in_file({chunk.device_path, "reset_control, apm_control, apm_status", "0",
                        "What the guest has written to ports CF9h, B2h and B3h does not read back."});
+  machine.not_in_file(
+      {chunk.device_path, "variables of the firmware, TPM", "no device",
+       "UEFI variables are those of the file that the next bhyve is started with; what the guest "
+       "has sealed with a TPM stays so where the next one is another."});
   const std::uint64_t uarts = chunk.decoded.context().uarts.value_or(0);
   for (std::size_t i = 0; i < kUartPaths.size() && i < uarts; ++i) {
     VMSNAP_RETURN_IF_ERROR(uart_up(chunk, machine, i));

@@ -59,6 +59,7 @@ class Reader {
       auto kept = keep(chunks_[i], result_.private_state.chunks[i]);
       if (!kept) return std::move(std::move(kept).error().in_chunk(label_of(*chunks_[i].chosen->entry)));
     }
+    note_single_devices();
     result_.report.not_in_file = result_.machine.not_in_file();
     return std::move(result_);
   }
@@ -222,6 +223,20 @@ class Reader {
     result_.machine.not_in_file({std::string(kHostBridgePath), "the host bridge", "that of every bhyve",
                                  "the guest finds the bridge that it knows"});
     return {};
+  }
+
+  /// Generations A and B save the first device of each kind, and do not say whether there were more.
+  void note_single_devices() {
+    const bool is_placed = std::any_of(chunks_.begin(), chunks_.end(), [](const Chunk& chunk) {
+      return parse_device_name(chunk.chosen->entry->name).pci.has_value();
+    });
+    const bool has_pci = std::any_of(chunks_.begin(), chunks_.end(),
+                                     [](const Chunk& chunk) { return !chunk.device_path.empty(); });
+    if (is_placed || !has_pci) return;
+    result_.report.remarks.push_back(
+        {Remark::Kind::kNote, "devices",
+         "13.0 to 13.2 save the first device of each kind only; if the guest had a second disk or network "
+         "adapter of a kind, its state is not in the file"});
   }
 
   Result<void> keep(const Chunk& chunk, PrivateChunk& kept) {

@@ -35,6 +35,9 @@ void note_what_is_missing(Machine& machine, std::uint32_t index) {
       {cpu, "events.nmi_pending", "none waits",
        "an NMI that was raised and not yet taken does not happen; guests use NMIs to profile, "
        "to watch over themselves and to write crash dumps"});
+  machine.not_in_file({cpu, "a waiting exception", "none waits",
+                       "an instruction that caused one is executed again and causes it again; a debug trap "
+                       "behind an instruction does not happen"});
   machine.not_in_file({cpu, "a waiting interrupt of the 8259 (ExtINT)", "none waits",
                        "none: the request is still in the registers of the 8259, which raises it again"});
   machine.not_in_file(
