@@ -254,5 +254,15 @@ TEST(CheckSet, ItsReportIsBoundedByTheNumberOfEntries) {
   for (const SetFinding& finding : findings) EXPECT_LT(finding.sentence.size(), 400u);
 }
 
+TEST(CheckSet, TellsWhatBhyveMakesOfAFinding) {
+  for (const Code code : {Code::kMemorySize, Code::kBeyondEnd, Code::kMissingChunk, Code::kEmptyVmx})
+    EXPECT_EQ(to_string(consequence_of(code)), "refused") << to_string(code);
+  for (const Code code : {Code::kOverlap, Code::kGap, Code::kUnsafeName, Code::kDuplicate})
+    EXPECT_EQ(to_string(consequence_of(code)), "suspicious") << to_string(code);
+  for (const Code code : {Code::kNotCumulative, Code::kUnusedDevice, Code::kUnknownKey})
+    EXPECT_EQ(to_string(consequence_of(code)), "none") << to_string(code);
+  EXPECT_EQ(to_string(Consequence::kCrash), "crash");
+}
+
 }  // namespace
 }  // namespace vmsnap::compat::bhyve
