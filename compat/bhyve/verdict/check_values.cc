@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "bhyve/verdict/check_values.h"
 
+#include "bhyve/verdict/record_shape.h"
 #include "bhyve/verdict/values/value_checker.h"
 
 namespace vmsnap::compat::bhyve {
@@ -75,6 +76,29 @@ void check_chunk(const LegacySet& set, const GuestSize& guest, const ClassifiedE
   for (ValueFinding& finding : check_values(guest, one, *decoded)) findings.push_back(std::move(finding));
 }
 
+/// Generation A has half of the registers in vmx.
+void check_registers(const LegacySet& set, const Verdict& verdict, std::vector<ValueFinding>& findings) {
+  const MetaEntry* vmcx = set.find(KernelChunk::kVmcx);
+  const MetaEntry* vmx = set.find(KernelChunk::kVmx);
+  const ClassifiedEntry* incomplete = nullptr;
+  for (const ClassifiedEntry& one : verdict.entries) {
+    if (one.layout == nullptr || one.entry->size == 0) continue;
+    if (one.entry == vmx) return;
+    if (one.entry == vmcx && registers_are_in_vmx(*one.layout)) incomplete = &one;
+  }
+  if (incomplete == nullptr) return;
+  const MetaEntry& entry = *incomplete->entry;
+  findings.push_back(
+      {Severity::kError,
+       Consequence::kRefused,
+       "registers-missing",
+       label_of(entry),
+       {},
+       entry.file_offset,
+       "general registers and MSRs are not in vmcx of this shape but in the chunk vmx, which is "
+       "not there, empty or not read"});
+}
+
 }  // namespace
 
 std::vector<ValueFinding> check_values(const GuestSize& guest, const ClassifiedEntry& entry,
@@ -92,6 +116,7 @@ std::vector<ValueFinding> check_chunks(const LegacySet& set, const Verdict& verd
   std::vector<ValueFinding> findings;
   const GuestSize guest{verdict.ncpus, set.meta().memsize};
   for (const ClassifiedEntry& one : verdict.entries) check_chunk(set, guest, one, findings);
+  check_registers(set, verdict, findings);
   return findings;
 }
 

@@ -92,8 +92,8 @@ class Classifier {
     const AxisVerdict* cpuset = verdict_.find(axis::kCpuset);
     const AxisVerdict* vm = verdict_.find(axis::kVm);
     const bool is_of_vm = std::find(out.begin(), out.end(), axis::kVm) != out.end();
-    if (!is_of_vm && vm->shape == "C" &&
-        cpuset->shape != shape_in(Generation::kC, verdict_.vendor, axis::kCpuset))
+    if (!is_of_vm && vm->certainty != Certainty::kNone &&
+        cpuset->shape != shape_in(generation, verdict_.vendor, axis::kCpuset))
       out.push_back(axis::kCpuset);
     return out;
   }

@@ -49,7 +49,9 @@ class DeviceClassifier {
       fits.emplace_back();
       if (one.is_kernel || !is_readable_device(one)) continue;
       VMSNAP_ASSIGN_OR_RETURN(const ByteVector chunk, read(*one.entry));
-      auto fit = fit_device(*one.layout, begin, fixed, chunk);
+      Context context = begin;
+      context.file_offset = one.entry->file_offset;
+      auto fit = fit_device(*one.layout, context, fixed, chunk);
       if (!fit) {
         return std::move(fit.error()
                              .in_file(set_.kern().name())

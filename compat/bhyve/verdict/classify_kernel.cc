@@ -187,7 +187,8 @@ class KernelClassifier {
       if (!expected) continue;
       sizes.push_back(fmt::format("{} ({})", *expected, layout->shape));
       if (*layout->vendor != verdict_.vendor) continue;
-      const bool fits = assumed ? *assumed == "data" && entry->size >= *expected : entry->size == *expected;
+      const bool fits =
+          assumed ? *assumed == "data" && entry->size >= *expected : is_needed && entry->size == *expected;
       if (!fits) continue;
       choose(*one, *layout, verdict_.context, *expected);
       verdict_.say(axis::kVmx, "data", assumed ? Certainty::kAssumed : Certainty::kCertain,
@@ -200,12 +201,19 @@ class KernelClassifier {
                                 "--assume vmx=filled reads the set without it",
                                 entry->size, to_string(verdict_.vendor), fmt::join(sizes, ", ")));
     }
-    one->why_not = "the registers are in vmcx, so nobody reads this chunk";
+    const ClassifiedEntry* registers = kernel_entry(KernelChunk::kVmcx);
+    if (registers != nullptr && registers_are_in_vmx(*registers->layout)) {
+      one->why_not = "it is not read, as assumed, although the registers that this vmcx lacks belong here";
+    } else {
+      one->why_not = "the registers are in vmcx, so nobody reads this chunk";
+    }
     verdict_.say(
         axis::kVmx, "filled", assumed ? Certainty::kAssumed : Certainty::kLikely,
-        fmt::format(
-            "{} bytes, which mean nothing beside this vmcx: so an empty chunk is made acceptable to bhyve",
-            entry->size));
+        fmt::format("{} bytes{}", entry->size,
+                    assumed
+                        ? ", which are not read"
+                        : ", which mean nothing beside this vmcx: so an empty chunk is made acceptable to "
+                          "bhyve"));
     return {};
   }
 
@@ -221,7 +229,8 @@ class KernelClassifier {
     const Layout& layout_a = *find_layout("vm", "A");
     const std::uint64_t size_a = size_in(layout_a, verdict_.context).value_or(0);
     const bool is_a = size == size_a && verdict_.ncpus <= kFixedRecords;
-    if (assumed ? *assumed == "A" && size >= size_a : is_a) {
+    const bool has_cpuset = assumptions_.number(axis::kCpuset).value_or(0) != 0;
+    if (assumed ? *assumed == "A" && size >= size_a && !has_cpuset : is_a) {
       choose(*one, layout_a, verdict_.context, size_a);
       verdict_.say(axis::kVm, "A", assumed ? Certainty::kAssumed : Certainty::kCertain,
                    fmt::format("{} bytes = {} x {}", size, kFixedRecords, size_a / kFixedRecords));
@@ -229,7 +238,34 @@ class KernelClassifier {
                    "this shape of vm has none");
       return {};
     }
+    if (is_a_with_cpuset(size, size_a, assumed)) return choose_a_with_cpuset(*one, size_a);
     return judge_vm_with_cpuset(*one, size_a / kFixedRecords, assumed);
+  }
+
+  /// Kernels between 13.1 and 13.2 had the set of vCPUs, and still 16 records. No other shape has such a
+  /// size.
+  [[nodiscard]] bool is_a_with_cpuset(std::uint64_t size, std::uint64_t size_a,
+                                      const std::optional<std::string>& assumed) const {
+    const auto width = assumptions_.number(axis::kCpuset);
+    if (assumed || width) return assumed == "A" && width.value_or(0) != 0 && size >= size_a + *width;
+    return verdict_.ncpus < kFixedRecords && size >= size_a + sizeof(std::uint64_t) &&
+           std::has_single_bit(size - size_a);
+  }
+
+  Result<void> choose_a_with_cpuset(ClassifiedEntry& one, std::uint64_t size_a) {
+    const auto assumed = assumptions_.number(axis::kCpuset);
+    const std::uint64_t width = assumed.value_or(one.entry->size - size_a);
+    Context context = verdict_.context;
+    context.cpuset_longs = width / sizeof(std::uint64_t);
+    verdict_.context.cpuset_longs = context.cpuset_longs;
+    choose(one, *find_layout("vm", "A+cpuset"), context, size_a + width);
+    const Certainty certainty = assumed ? Certainty::kAssumed : Certainty::kLikely;
+    verdict_.say(axis::kVm, "A", certainty,
+                 fmt::format("{} bytes = {} x {} + {}", one.entry->size, kFixedRecords,
+                             size_a / kFixedRecords, one.entry->size - size_a));
+    verdict_.say(axis::kCpuset, std::to_string(width), certainty,
+                 fmt::format("{} bytes follow the {} records of vm", width, kFixedRecords));
+    return {};
   }
 
   Result<void> judge_vm_with_cpuset(ClassifiedEntry& one, std::uint64_t record,
@@ -244,7 +280,7 @@ class KernelClassifier {
     if (!width && assumed && *assumed != "A") width = *assumed == "B" ? 32 : 128;
     const bool is_assumed = width.has_value();
     if (!is_assumed && !assumed && size > records) width = size - records;
-    if (!width || *width % 8 != 0 || *width < needed || size < records + *width ||
+    if (assumed == "A" || !width || *width % 8 != 0 || *width < needed || size < records + *width ||
         (!is_assumed && !std::has_single_bit(*width))) {
       return misfit(*one.entry, fmt::format("it has {} bytes, which is no size that is {}; {}{}", size,
                                             assumed || is_assumed ? "possible as assumed" : "known", sizes,

@@ -15,6 +15,10 @@ bool has_fixed_records(const Layout& layout) {
   });
 }
 
+bool registers_are_in_vmx(const Layout& vmcx) {
+  return has_fixed_records(vmcx);
+}
+
 std::string record_shape(const Layout& layout) {
   Context one;
   one.vcpus = 1;

@@ -41,7 +41,7 @@ class Shape:
             'meta': self.meta,
             'names': self.names,
             'vm': 'A' if self.sixteen else {32: 'B', 128: 'C'}.get(self.cpuset, 'other'),
-            'cpuset': None if self.sixteen else self.cpuset,
+            'cpuset': self.cpuset or None,
             'vmx': self.vmx,
             'vmcx': vmcx,
             'vlapic': 'A' if self.boot_state else 'B',

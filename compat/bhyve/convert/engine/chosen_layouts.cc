@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "bhyve/verdict/device_fit.h"
+#include "bhyve/verdict/record_shape.h"
 
 namespace vmsnap::compat::bhyve {
 namespace {
@@ -37,17 +38,41 @@ ChosenLayout choose(const LegacySet& set, const ClassifiedEntry& one, const Cont
   return chosen;
 }
 
+const ChosenLayout* find(const ChosenLayouts& chosen, KernelChunk chunk) {
+  const auto found = std::find_if(chosen.entries.begin(), chosen.entries.end(), [&](const ChosenLayout& one) {
+    return one.is_kernel && one.layout != nullptr && kernel_chunk(*one.entry) == chunk;
+  });
+  return found == chosen.entries.end() ? nullptr : &*found;
+}
+
+/// A person may take anything for vmx; registers that stand in vmcx are not taken from there.
+void drop_idle_vmx(ChosenLayouts& chosen) {
+  const ChosenLayout* vmcx = find(chosen, KernelChunk::kVmcx);
+  if (vmcx == nullptr || registers_are_in_vmx(*vmcx->layout)) return;
+  for (ChosenLayout& one : chosen.entries) {
+    if (!one.is_kernel || one.layout == nullptr || kernel_chunk(*one.entry) != KernelChunk::kVmx) continue;
+    one.layout = nullptr;
+    one.why_not = "the registers are in vmcx";
+  }
+}
+
 Result<void> check_complete(const LegacySet& set, const ChosenLayouts& chosen) {
   for (const KernelChunk chunk : all_kernel_chunks()) {
-    if (chunk == KernelChunk::kVmx) continue;  // only the oldest have it, and it may be empty
-    const auto is_there = [&](const ChosenLayout& one) {
-      return one.is_kernel && one.layout != nullptr && kernel_chunk(*one.entry) == chunk;
-    };
-    if (std::any_of(chosen.entries.begin(), chosen.entries.end(), is_there)) continue;
+    // Only the oldest have it, and it may be empty.
+    if (chunk == KernelChunk::kVmx || find(chosen, chunk) != nullptr) continue;
     return Error(ErrorKind::kUnsupported,
                  "the snapshot has no such chunk, or none that can be read, and there is no guest without it")
         .in_file(set.meta_path())
         .in_chunk(to_string(chunk));
+  }
+  if (registers_are_in_vmx(*find(chosen, KernelChunk::kVmcx)->layout) &&
+      find(chosen, KernelChunk::kVmx) == nullptr) {
+    return Error(
+               ErrorKind::kUnsupported,
+               "it has the general registers and MSRs that vmcx of this shape lacks, but is not there, empty "
+               "or not read; there is no guest without them")
+        .in_file(set.meta_path())
+        .in_chunk(to_string(KernelChunk::kVmx));
   }
   return {};
 }
@@ -66,6 +91,7 @@ Result<ChosenLayouts> choose_layouts(const LegacySet& set, const Verdict& verdic
       if (entry.context.*count) chosen.context.*count = entry.context.*count;
     }
   }
+  drop_idle_vmx(chosen);
   VMSNAP_RETURN_IF_ERROR(check_complete(set, chosen));
   return chosen;
 }

@@ -53,8 +53,9 @@ std::string vcpu_prefix(std::uint32_t index) {
 
 Result<StateTree*> cpu_of(Machine& machine, std::uint32_t index) {
   const std::string path = cpu_path(index);
-  if (StateTree* known = machine.find(path); known != nullptr) return known;
+  const bool is_known = machine.find(path) != nullptr;
   VMSNAP_ASSIGN_OR_RETURN(StateTree * cpu, machine.device(path, "x86_cpu"));
+  if (is_known) return cpu;
   VMSNAP_RETURN_IF_ERROR(cpu->set("index", index));
   for (const std::string_view table : kCpuTables) VMSNAP_RETURN_IF_ERROR(cpu->make(table));
   VMSNAP_RETURN_IF_ERROR(set_initial_xsave(*cpu));
@@ -63,10 +64,11 @@ Result<StateTree*> cpu_of(Machine& machine, std::uint32_t index) {
 
 Result<StateTree*> lapic_of(Machine& machine, std::uint32_t index) {
   const std::string path = lapic_path(index);
-  if (StateTree* known = machine.find(path); known != nullptr) return known;
+  const bool is_known = machine.find(path) != nullptr;
   // A device comes after the one it is part of.
-  if (auto cpu = cpu_of(machine, index); !cpu) return std::move(cpu).error();
+  if (machine.find(cpu_path(index)) == nullptr) VMSNAP_RETURN_IF_ERROR(cpu_of(machine, index));
   VMSNAP_ASSIGN_OR_RETURN(StateTree * lapic, machine.device(path, "lapic"));
+  if (is_known) return lapic;
   for (const std::string_view field : kVectorRegisters) {
     VMSNAP_RETURN_IF_ERROR(lapic->set(field, std::vector<std::uint32_t>(kVectorWords)));
   }

@@ -28,6 +28,11 @@ constexpr std::string_view kStartupCpus = "bit i: vCPU i waits for its start-up 
 
 constexpr Item kItemsA[] = {for_each_vcpu_of_a(kVcpu)};
 
+constexpr Item kItemsAWithCpuset[] = {
+    for_each_vcpu_of_a(kVcpu),
+    u64("startup_cpus").times(ContextValue::kCpusetLongs).note(kStartupCpus),
+};
+
 constexpr Item kItemsB[] = {
     for_each_vcpu(kVcpu),
     u64("startup_cpus", 4).note(kStartupCpus),
@@ -40,6 +45,8 @@ constexpr Item kItemsC[] = {
 
 constexpr Layout kLayouts[] = {
     layout("vm", "A", "A, A2", kItemsA),
+    layout("vm", "A+cpuset", "between A2 and B", kItemsAWithCpuset,
+           "startup_cpus came before the records of vCPUs that do not exist went; as wide as in B or C."),
     layout("vm", "B", "B", kItemsB),
     layout(
         "vm", "C", "C0, C", kItemsC,

@@ -92,6 +92,22 @@ TEST(Classify, AcceptsMixedFormsAndSaysInWhatTheyDeviate) {
   EXPECT_EQ(verdict_on(with(of_b(), "vmx", 8)), "B intel");
 }
 
+TEST(Classify, FindsASetOfVcpusBehindTheRecordsOfGenerationA) {
+  EXPECT_EQ(verdict_on(with(of_a(), "vm", 2944 + 32)), "mixed; nearest to A, but for cpuset intel");
+  EXPECT_EQ(verdict_on(with(of_a(), "vm", 2944 + 128)), "mixed; nearest to A, but for cpuset intel");
+  EXPECT_THAT(verdict_on(with(of_a(), "vm", 2944 + 24)), HasSubstr("no size that is known"));
+  EXPECT_EQ(verdict_on(with(of_a(), "vm", 2944 + 24), {"vm=A", "cpuset=24"}),
+            "mixed; nearest to A, but for cpuset intel");
+  EXPECT_THAT(verdict_on(of_a(), {"vm=A", "cpuset=32"}), HasSubstr("no size that is possible as assumed"));
+}
+
+TEST(Classify, TakesNoFillerForRegistersWhateverItsSize) {
+  EXPECT_EQ(verdict_on(with(of_b(), "vmx", 3584)), "B intel");
+  EXPECT_EQ(verdict_on(with(with(of_b(), "vmcx", 1544), "vmx", 50856)), "B amd");
+  EXPECT_EQ(verdict_on(with(of_b(), "vmx", 3584), {"vmx=data"}), "mixed; nearest to B, but for vmx intel");
+  EXPECT_THAT(verdict_on(with(of_a(), "vmx", 8)), HasSubstr("--assume vmx=filled"));
+}
+
 TEST(Classify, RefusesSizesOfNoGenerationWithThoseThatWouldFit) {
   const std::string refusal = verdict_on(with(of_c(), "vmcx", 1841));
   EXPECT_THAT(refusal, HasSubstr("chunk vmcx"));
