@@ -294,9 +294,10 @@ class Writer {
   void tell_host_addresses(const TargetEntry& target, std::size_t count) {
     if (count > 0) {
       remark(Remark::Kind::kRepair, target,
-             fmt::format("{} addresses in the memory of the host are 0: 13.0 on AMD would use those of the "
-                         "host that saved",
-                         count));
+             fmt::format("{} in the memory of the host {} 0: 13.0 on AMD would use what the host that saved "
+                         "had there",
+                         count == 1 ? "an address" : fmt::format("{} addresses", count),
+                         count == 1 ? "is" : "are"));
     } else if (!is_repaired_ && target.is_kernel && machine_.vendor() == Vendor::kAmd &&
                target.layout->shape == "AMD A") {
       remark(

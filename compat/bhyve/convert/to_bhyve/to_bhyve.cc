@@ -221,7 +221,9 @@ Result<ConversionReport> to_bhyve(const SnapshotReader& from, const std::string&
   if (memory.pixels) {
     VMSNAP_ASSIGN_OR_RETURN(write_options.pixels, read_all(memory.segments[*memory.pixels]));
   }
-  VMSNAP_ASSIGN_OR_RETURN(WrittenSet written, write_set(machine, state, changes, write_options));
+  auto laid_out = write_set(machine, state, changes, write_options);
+  if (!laid_out) return std::move(std::move(laid_out).error().in_file(from.container().file().name()));
+  WrittenSet written = *std::move(laid_out);
   std::vector<Remark> remarks = states.take_remarks();
   remarks.insert(remarks.end(), written.report.remarks.begin(), written.report.remarks.end());
   written.report.remarks = std::move(remarks);
