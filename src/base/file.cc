@@ -22,6 +22,22 @@ Result<UniqueFd> open_file(const std::string& path, int flags, std::string_view 
   return fd;
 }
 
+/// True for what FICLONERANGE answers, before it changes anything, when these two files are not for it.
+bool cannot_share(int errno_value) {
+  switch (errno_value) {
+    case EINVAL:
+    case ENOSYS:
+    case ENOTTY:
+    case EOPNOTSUPP:
+    case EPERM:
+    case ETXTBSY:
+    case EXDEV:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 Error File::fail(std::string_view operation, int errno_value) const {
@@ -117,6 +133,18 @@ Result<void> File::write_at(std::uint64_t offset, ByteView bytes) const {
     bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
   return {};
+}
+
+Result<bool> File::share_at(std::uint64_t offset, const File& from, std::uint64_t from_offset,
+                            std::uint64_t size) const {
+  if (size == 0) return true;  // to the kernel, it would be all up to the end
+  const file_clone_range range{from.fd(), from_offset, size, offset};
+  while (::ioctl(fd_.get(), FICLONERANGE, &range) != 0) {
+    if (errno == EINTR) continue;
+    if (cannot_share(errno)) return false;
+    return fail("share the disk space of " + from.name(), errno).at_offset(offset);
+  }
+  return true;
 }
 
 Result<void> File::truncate(std::uint64_t size) const {

@@ -44,6 +44,11 @@ class File {
   [[nodiscard]] Result<void> read_at(std::uint64_t offset, std::span<const MutableByteView> places) const;
   /// Writes all of `bytes` at `offset`. Errors: Io.
   [[nodiscard]] Result<void> write_at(std::uint64_t offset, ByteView bytes) const;
+  /// Makes `size` bytes at `offset` those of `from` at `from_offset` without copying: both files have them at
+  /// the same place on the disk until one of them is written there. False, and nothing has changed, where the
+  /// file system cannot do that or not for these files and offsets. Errors: Io; the range is then undefined.
+  [[nodiscard]] Result<bool> share_at(std::uint64_t offset, const File& from, std::uint64_t from_offset,
+                                      std::uint64_t size) const;
   /// Sets the size; bytes gained are a hole. Errors: Io.
   [[nodiscard]] Result<void> truncate(std::uint64_t size) const;
   /// fdatasync(2). Errors: Io.
@@ -61,6 +66,12 @@ class File {
 
   UniqueFd fd_;
   std::string name_;
+};
+
+/// Where something begins in a file, which somebody else keeps open.
+struct FilePlace {
+  const File* file = nullptr;
+  std::uint64_t offset = 0;
 };
 
 }  // namespace vmsnap

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/file.h"
 #include "base/result.h"
 #include "ram/absent_pages.h"
 #include "ram/segment_reader.h"
@@ -55,10 +57,12 @@ struct Extent {
   /// Other pages that are not all zero, rising, of a source that does not have their bytes any more. What
   /// they repeat was data, of this extent or of one before it.
   std::vector<PageRepeat> repeats;
-  /// The bytes, those of `repeats` undefined, when `data` is not empty. In `storage`, or where the memory of
-  /// the source is.
+  /// The bytes, those of `repeats` undefined, when `data` is not empty or the extent is altered. In
+  /// `storage`, or where the memory of the source is.
   ByteView bytes;
   ByteVector storage;
+  /// Of a source that has an original(): these are not its bytes.
+  bool altered = false;
 
   [[nodiscard]] std::uint64_t data_bytes() const;
   [[nodiscard]] std::uint64_t repeated_bytes() const;
@@ -92,6 +96,9 @@ class ExtentSource {
   [[nodiscard]] virtual Result<void> scan(std::uint64_t index, Extent& extent) = 0;
   /// True when extent `index` is known to have exactly these bytes. Errors: those of the source.
   [[nodiscard]] virtual Result<bool> holds(std::uint64_t index, ByteView bytes) = 0;
+  /// The file in which the segment lies as it is in memory, but for extents that are altered: a writer may
+  /// share it instead of writing its bytes. It must not change until that is done. By default there is none.
+  [[nodiscard]] virtual std::optional<FilePlace> original() const { return std::nullopt; }
   /// True when the bytes of an extent stay where they are as long as the source lives; else they are in the
   /// extent's storage.
   [[nodiscard]] virtual bool is_memory() const { return false; }

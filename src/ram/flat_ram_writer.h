@@ -31,17 +31,14 @@ class FlatRamWriter {
   FlatRamWriter(ChunkWriter& writer, const ChunkReservation& reservation, FlatRamMeta meta)
       : writer_(&writer), reservation_(reservation), meta_(std::move(meta)) {}
 
-  [[nodiscard]] Result<void> copy_repeats(const Extent& extent) const;
-
   ChunkWriter* writer_;
   ChunkReservation reservation_;
   FlatRamMeta meta_;
 };
 
-/// Writes one RAMF chunk: pages that are not all zero go to the file by pwrite(2) in runs of up to 1 MiB,
-/// each extent hashed just before, those of memory straight from where they are; all-zero pages become holes.
-/// With more than one thread in `options`, a second one looks for zero pages and hashes. Errors: Io; Usage
-/// (the sink has no file behind it); LimitExceeded; InvalidState (cancelled); those of the source.
+/// Writes one RAMF chunk with a body as write_flat_body() writes it, each extent hashed just before. With
+/// more than one thread in `options`, a second one looks for zero pages and hashes. Errors: Io; Usage (the
+/// sink has no file behind it); LimitExceeded; InvalidState (cancelled); those of the source.
 [[nodiscard]] Result<WrittenRam> write_flat_ram(ChunkWriter& writer, std::uint32_t schema_id,
                                                 std::uint32_t segment, ExtentSource& source,
                                                 const PassOptions& options = {});

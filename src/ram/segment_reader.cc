@@ -201,6 +201,11 @@ Result<void> SegmentReader::verify_extent(std::uint64_t index, SegmentCursor& cu
   return bad_extent(index);
 }
 
+std::optional<FilePlace> SegmentReader::place() const {
+  if (flat() == nullptr) return std::nullopt;
+  return FilePlace{file_, flat()->body_offset()};
+}
+
 bool SegmentReader::is_mappable() const {
   if (flat() != nullptr) return true;
   return !is_compressed() && metas_->batches().pieces() <= kMaxMappedRuns;

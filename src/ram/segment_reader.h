@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/file.h"
 #include "base/mapping.h"
 #include "base/result.h"
 #include "container/chunk_reader.h"
@@ -71,6 +73,8 @@ class SegmentReader {
   /// verify_bytes().
   [[nodiscard]] Result<void> verify_extent(std::uint64_t index, SegmentCursor& cursor) const;
 
+  /// Where the file has the segment as it is in memory; nullopt where it is not flat.
+  [[nodiscard]] std::optional<FilePlace> place() const;
   /// True when map() can do it: the bytes are in the file as they are in memory, in not too many pieces.
   [[nodiscard]] bool is_mappable() const;
   /// Private, writable mapping of the whole segment; nothing is read. As long as it lives nobody may shorten

@@ -2,6 +2,7 @@
 #include "base/file.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <fstream>
 
@@ -75,6 +76,43 @@ TEST(File, FindsDataBetweenHoles) {
   ASSERT_TRUE(data->has_value());
   EXPECT_LE((*data)->begin, 1u << 20);
   EXPECT_GE((*data)->end, (1u << 20) + 4096);
+}
+
+/// A file of tmpfs, which shares no disk space.
+File tmpfs_file(std::string_view text) {
+  File file = File::adopt(UniqueFd(::memfd_create("unit-test", MFD_CLOEXEC)), "unit-test");
+  EXPECT_TRUE(file.write_at(0, as_byte_view(text)));
+  return file;
+}
+
+TEST(File, SaysThatDiskSpaceCannotBeSharedAndLeavesTheBytesWhereTheFileSystemCannot) {
+  const File from = tmpfs_file(std::string(8192, 'a'));
+  const File to = tmpfs_file(std::string(8192, 'b'));
+  const auto shared = to.share_at(0, from, 4096, 4096);
+  ASSERT_TRUE(shared) << shared.error().to_string();
+  EXPECT_FALSE(*shared);
+  ByteVector after(8192);
+  ASSERT_TRUE(to.read_at(0, after));
+  EXPECT_EQ(after, ByteVector(8192, std::byte{'b'}));
+}
+
+TEST(File, SharingNothingIsNotSharingAllUpToTheEnd) {
+  const File from = tmpfs_file(std::string(4096, 'a'));
+  const File to = tmpfs_file("");
+  const auto shared = to.share_at(0, from, 0, 0);
+  ASSERT_TRUE(shared) << shared.error().to_string();
+  EXPECT_TRUE(*shared);
+  EXPECT_EQ(to.size().value(), 0u);
+}
+
+TEST(File, FailingToShareForAnotherReasonIsAnIoErrorThatNamesThePlace) {
+  const File from;
+  const File to = tmpfs_file("b");
+  const auto refused = to.share_at(4096, from, 0, 4096);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kIo);
+  EXPECT_EQ(refused.error().file(), "unit-test");
+  EXPECT_EQ(refused.error().offset(), 4096u);
 }
 
 TEST(Mapping, WritesToAPrivateCopyDoNotReachTheFile) {

@@ -26,15 +26,18 @@ FileSource::FileSource(const File& file, std::uint64_t offset, std::uint64_t siz
       file_(file),
       offset_(offset),
       changes_(changes),
-      segment_(segment) {}
+      segment_(segment),
+      zero_leaf_(zero_hash(std::uint64_t{1} << extent_shift())) {}
 
 Result<void> FileSource::scan(std::uint64_t index, Extent& extent) {
   extent.begin = extent_begin(index);
   extent.end = extent_end(index);
   extent.data.clear();
   VMSNAP_ASSIGN_OR_RETURN(const bool hole, is_hole(offset_ + extent.begin, offset_ + extent.end));
-  if (hole && !changes_.is_changed(segment_, extent.begin, extent.end)) {
-    extent.leaf = zero_hash(extent.end - extent.begin);
+  extent.altered = changes_.is_changed(segment_, extent.begin, extent.end);
+  if (hole && !extent.altered) {
+    const std::uint64_t bytes = extent.end - extent.begin;
+    extent.leaf = bytes == std::uint64_t{1} << extent_shift() ? zero_leaf_ : zero_hash(bytes);
     return {};
   }
   extent.storage.resize(extent.end - extent.begin);

@@ -8,7 +8,7 @@
 
 namespace vmsnap::compat::bhyve {
 
-/// Reads each extent when it is its turn; holes of the file are not read.
+/// Reads each extent when it is its turn; holes of the file are not read. Extents with changes are altered.
 class FileSource final : public ExtentSource {
  public:
   /// Errors: Usage (not whole pages), LimitExceeded (larger than the format can describe).
@@ -21,6 +21,7 @@ class FileSource final : public ExtentSource {
 
   [[nodiscard]] Result<void> scan(std::uint64_t index, Extent& extent) override;
   [[nodiscard]] Result<bool> holds(std::uint64_t index, ByteView bytes) override;
+  [[nodiscard]] std::optional<FilePlace> original() const override { return FilePlace{&file_, offset_}; }
 
  private:
   /// True when the bytes of the file are a hole.
@@ -30,6 +31,7 @@ class FileSource final : public ExtentSource {
   std::uint64_t offset_;
   const OverlaidMemory& changes_;
   std::uint32_t segment_;
+  std::uint64_t zero_leaf_;       // of a whole extent
   std::uint64_t asked_from_ = 0;  // [asked_from_, data_.begin) of the file is a hole, data_ is not
   FileRange data_;
   ByteVector other_;

@@ -14,8 +14,9 @@
 #include "bhyve/convert/engine/read_set.h"
 #include "bhyve/convert/engine/target_shape.h"
 #include "bhyve/convert/engine/write_set.h"
+#include "bhyve/convert/to_bhyve/changed_source.h"
 #include "bhyve/set/legacy_set.h"
-#include "ram/stored_source.h"
+#include "ram/flat_body_writer.h"
 
 namespace vmsnap::compat::bhyve {
 namespace {
@@ -130,27 +131,14 @@ Result<ByteVector> read_all(const SegmentReader& segment) {
 
 Result<void> write_memory(const Memory& memory, const OverlaidMemory& changes, const File& to,
                           const PassOptions& pass) {
+  VMSNAP_RETURN_IF_ERROR(to.truncate(memory.size));
   std::uint64_t base = 0;
-  Extent extent;
   for (const MemoryRegion& region : memory.regions) {
-    StoredSource source(memory.segments[region.segment]);
-    for (std::uint64_t i = 0; i < source.extent_count(); ++i) {
-      VMSNAP_RETURN_IF_ERROR(check_cancelled(pass));
-      VMSNAP_RETURN_IF_ERROR(source.scan(i, extent));
-      if (changes.is_changed(region.segment, extent.begin, extent.end)) {
-        if (extent.data.empty()) extent.storage.assign(extent.end - extent.begin, std::byte{0});
-        changes.apply(region.segment, extent.begin, extent.storage);
-        extent.bytes = extent.storage;
-        find_data(extent);
-      }
-      for (const ByteRange& range : extent.data) {
-        VMSNAP_RETURN_IF_ERROR(to.write_at(base + range.begin, extent.view(range)));
-      }
-      if (pass.progress) pass.progress(extent.end - extent.begin);
-    }
+    ChangedSource source(memory.segments[region.segment], changes, region.segment);
+    VMSNAP_RETURN_IF_ERROR(write_flat_body({&to, base}, source, pass));
     base += region.size;
   }
-  return to.truncate(base);
+  return {};
 }
 
 Result<void> write_kern(const WrittenSet& set, const File& to) {
