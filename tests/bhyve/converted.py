@@ -95,6 +95,15 @@ class Converted:
                 raise Mismatch(f'{device} has no {place}') from None
         return value
 
+    def replace(self, device: str, place: str, value: object) -> None:
+        """Makes `show` have told something else."""
+        outer, _, last = re.sub(r'\[(\d+)\]', r'.\1', place).rpartition('.')
+        inside = self.hardware(device, outer)
+        if isinstance(inside, list):
+            inside[int(last)] = value
+        else:
+            inside[last] = value  # type: ignore[index]
+
     def number(self, device: str, place: str) -> int:
         return _number(self.hardware(device, place))
 

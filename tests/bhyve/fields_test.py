@@ -103,6 +103,29 @@ class Comparison:
         finally:
             c.close()
 
+    def run_with_each_other_value_changed(self) -> list[str]:
+        """Gives the values of hardware that are from no field and could be anything without being noticed."""
+        c = self._convert()
+        if c is None:
+            return []
+        unnoticed = []
+        try:
+            self._compare(c)
+            faults = list(self.faults)
+            for device, path, value in c.leaves():
+                self.faults.clear()
+                is_text = isinstance(value, str) and not value.startswith('0x')
+                c.replace(device, path, '5a' if is_text else 12345)
+                self._the_rest(c)
+                c.replace(device, path, value)
+                self.counts['changed'] += 1
+                if not self.faults:
+                    unnoticed.append(f'{device} {path}')
+            self.faults[:] = faults
+        finally:
+            c.close()
+        return unnoticed
+
     def _convert(self) -> Converted | None:
         snapshot = self.base + '.vmsnap'
         done = subprocess.run([SNAPTOOL, 'convert', '--from', 'bhyve', self.base, snapshot], capture_output=True,
@@ -314,6 +337,16 @@ class Fields(unittest.TestCase):
                 self.assertEqual(wrong[:40], [])
                 self.assertGreater(one.counts['changed'], 1500)
                 print(f'{one.counts["changed"]} changed fields noticed')
+
+    def test_any_value_of_hardware_from_nowhere_would_be_noticed(self) -> None:
+        for generation, vendor in (('A', 'amd'), ('C', 'intel')):
+            with self.subTest(generation=generation, vendor=vendor), \
+                    tempfile.TemporaryDirectory(dir=self.folder) as folder:
+                one = Comparison(folder, generation=generation, vendor=vendor, devices=matrix.EVERYTHING)
+                unnoticed = one.run_with_each_other_value_changed()
+                self.assertEqual(one.faults, [])
+                self.assertEqual(unnoticed, [])
+                self.assertGreater(one.counts['changed'], 150)
 
 
 if __name__ == '__main__':

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""hostile_test.py SNAPTOOL: sets that are damaged, or made to damage their reader, in every command.
+"""hostile_test.py SNAPTOOL MIB: sets that are damaged, or made to damage their reader, in every command.
 
-Whatever a set holds, the program ends by itself with a documented status, in bounded memory; a refusal is one line
+Whatever a set holds, the program ends by itself with a documented status, in MIB of memory; a refusal is one line
 that says where the fault is; conversion leaves no file behind unless it succeeds, and none beside the one it was told
 to write.
 """
@@ -34,7 +34,7 @@ COMMANDS = {
 DONE, REFUSED = {0, 3}, {1, 4, 5}
 # In a file, an entry or chunk, a key or a field of it; or the file is missing or cannot be one of a set at all.
 WHERE = re.compile(rb': (offset \d+|chunk |it has \d+ bytes)| is missing, ')
-MOST_MEMORY = 300 << 20
+MOST_MEMORY = int(sys.argv[2]) << 20
 
 
 class Outcome:
@@ -192,4 +192,4 @@ NUMBERS = {
 
 if __name__ == '__main__':
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    unittest.main(argv=sys.argv[:1] + sys.argv[2:])
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:])
