@@ -28,6 +28,7 @@ struct ConvertCommand {
   std::string from_format;
   std::string to_format;
   std::vector<std::string> assume;
+  std::vector<std::string> places;
   std::string shape;
   std::string vendor;
   bool repair = false;
@@ -48,6 +49,7 @@ Result<Outcome> convert_from(const ConvertCommand& command, Output& output) {
   VMSNAP_ASSIGN_OR_RETURN(const bhyve::ChosenLayouts layouts, bhyve::choose_layouts(set, verdict));
   Progress progress(output, "converting", set.memory_size());
   bhyve::FromBhyveOptions options;
+  VMSNAP_ASSIGN_OR_RETURN(options.places, bhyve::parse_places(command.places));
   options.pass = progress.pass();
   options.tool = "snaptool";
   options.tool_version = VMSNAP_VERSION;
@@ -86,7 +88,9 @@ Result<Outcome> convert(const ConvertCommand& command, Output& output) {
   if (is_from && (!command.shape.empty() || !command.vendor.empty() || command.repair)) {
     return Error(ErrorKind::kUsage, "--shape, --vendor and --repair are for --to bhyve");
   }
-  if (!is_from && !command.assume.empty()) return Error(ErrorKind::kUsage, "--assume is for --from bhyve");
+  if (!is_from && (!command.assume.empty() || !command.places.empty())) {
+    return Error(ErrorKind::kUsage, "--assume and --place are for --from bhyve");
+  }
   return is_from ? convert_from(command, output) : convert_to(command, output);
 }
 
@@ -146,6 +150,10 @@ void add_convert_command(CLI::App& app, Action& action) {
       ->check(CLI::IsMember({"bhyve"}))
       ->type_name("bhyve");
   legacy::add_assume_option(*command, options->assume);
+  command
+      ->add_option("--place", options->places,
+                   "Where on the bus a device sat whose name does not say it, as after -s of bhyve(8)")
+      ->type_name("NAME=[BUS:]SLOT[:FUNCTION]");
   command
       ->add_option("--shape", options->shape,
                    "For which bhyve: A (13.0), B (13.2), C0 (14.0), C (main); else for that which saved")

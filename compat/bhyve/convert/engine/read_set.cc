@@ -2,12 +2,12 @@
 #include "bhyve/convert/engine/read_set.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
 #include "base/checked.h"
 #include "bhyve/convert/engine/field_values.h"
-#include "bhyve/convert/engine/pci_places.h"
 #include "bhyve/convert/mapping.h"
 #include "bhyve/layout/decode.h"
 #include "bhyve/layout/encode.h"
@@ -44,10 +44,12 @@ struct Chunk {
 
 class Reader {
  public:
-  Reader(const LegacySet& set, const ChosenLayouts& layouts, OverlaidMemory& memory)
+  Reader(const LegacySet& set, const ChosenLayouts& layouts, OverlaidMemory& memory,
+         const std::vector<SaidPlace>& said)
       : set_(set),
         layouts_(layouts),
         memory_(memory),
+        said_(said),
         result_{Machine(layouts.vcpus, layouts.vendor, memory), {}, {}, {}} {}
 
   Result<ReadSet> read() {
@@ -117,7 +119,7 @@ class Reader {
   }
 
   Result<void> read_chunks() {
-    const std::vector<PciPlace> places = find_places();
+    VMSNAP_ASSIGN_OR_RETURN(const std::vector<PciPlace> places, find_places());
     chunks_.reserve(layouts_.entries.size());
     for (std::size_t i = 0; i < layouts_.entries.size(); ++i) {
       const ChosenLayout& chosen = layouts_.entries[i];
@@ -163,13 +165,40 @@ class Reader {
 
   static bool is_pci(const Chunk& chunk) { return !chunk.chosen->is_kernel && chunk.name != "atkbdc"; }
 
-  [[nodiscard]] std::vector<PciPlace> find_places() const {
+  [[nodiscard]] Result<std::vector<PciPlace>> find_places() const {
     std::vector<NamedDevice> devices;
     for (const ChosenLayout& chosen : layouts_.entries) {
       const bool is_known = !chosen.is_kernel && chosen.layout != nullptr && chosen.entry->size > 0;
-      devices.push_back({chosen.entry->name, is_known ? chosen.layout->chunk : std::string_view()});
+      NamedDevice& device = devices.emplace_back();
+      device.name = chosen.entry->name;
+      if (is_known) device.chunk = chosen.layout->chunk;
+      for (const SaidPlace& place : said_) {
+        if (is_known && place.name == device.name && place.name != "atkbdc") device.said = place.address;
+      }
     }
-    return assign_places(devices);
+    for (const SaidPlace& place : said_) VMSNAP_RETURN_IF_ERROR(check_is_there(place, devices));
+    std::vector<PciPlace> places = assign_places(devices);
+    for (std::size_t i = 0; i < devices.size(); ++i) {
+      if (!devices[i].said || address_of(places[i].path) == devices[i].said) continue;
+      return Error(ErrorKind::kUsage,
+                   fmt::format("{} cannot sit where --place says, because another device does",
+                               shown(devices[i].name)));
+    }
+    return places;
+  }
+
+  static Result<void> check_is_there(const SaidPlace& place, const std::vector<NamedDevice>& devices) {
+    std::vector<std::string> names;
+    for (const NamedDevice& device : devices) {
+      if (device.chunk.empty() || device.chunk == "atkbdc" || parse_device_name(device.name).pci) continue;
+      if (device.name == place.name) return {};
+      names.push_back(shown(device.name));
+    }
+    return Error(ErrorKind::kUsage,
+                 fmt::format("the snapshot has no device {} whose place is to be said; {}",
+                             shown(place.name),
+                             names.empty() ? "it says all places itself"
+                                           : fmt::format("there are {}", fmt::join(names, ", "))));
   }
 
   Result<void> run_up() {
@@ -325,6 +354,7 @@ class Reader {
   const LegacySet& set_;
   const ChosenLayouts& layouts_;
   OverlaidMemory& memory_;
+  const std::vector<SaidPlace>& said_;
   ReadSet result_;
   std::size_t fields_ = 0;  // of all chunks
   std::vector<Chunk> chunks_;
@@ -332,8 +362,9 @@ class Reader {
 
 }  // namespace
 
-Result<ReadSet> read_set(const LegacySet& set, const ChosenLayouts& layouts, OverlaidMemory& memory) {
-  return Reader(set, layouts, memory).read();
+Result<ReadSet> read_set(const LegacySet& set, const ChosenLayouts& layouts, OverlaidMemory& memory,
+                         const std::vector<SaidPlace>& said) {
+  return Reader(set, layouts, memory, said).read();
 }
 
 }  // namespace vmsnap::compat::bhyve

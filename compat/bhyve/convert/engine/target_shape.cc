@@ -74,8 +74,12 @@ bool has_chunk(const PrivateState& state, KernelChunk chunk) {
 std::vector<PciPlace> places_of(const PrivateState& state) {
   std::vector<NamedDevice> devices;
   for (const PrivateChunk& chunk : state.chunks) {
-    devices.push_back(
-        {chunk.entry.name, chunk.is_kernel ? std::string_view() : std::string_view(chunk.chunk)});
+    NamedDevice& device = devices.emplace_back();
+    device.name = chunk.entry.name;
+    if (!chunk.is_kernel) device.chunk = chunk.chunk;
+    for (const std::string& path : chunk.devices) {
+      if (!device.said) device.said = address_of(path);
+    }
   }
   return assign_places(devices);
 }

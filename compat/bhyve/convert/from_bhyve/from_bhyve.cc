@@ -238,7 +238,7 @@ Result<FromBhyve> from_bhyve(const LegacySet& set, const ChosenLayouts& layouts,
   VMSNAP_RETURN_IF_ERROR(check_memory(set));
   std::vector<Part> parts = memory_parts(set);
   OverlaidMemory memory = overlaid(parts);
-  VMSNAP_ASSIGN_OR_RETURN(ReadSet read, read_set(set, layouts, memory));
+  VMSNAP_ASSIGN_OR_RETURN(ReadSet read, read_set(set, layouts, memory, options.places));
   if (read.pixels) add_pixels(set, *read.pixels, parts);
   FromBhyve result;
   Writer writer(set, read, memory, std::move(parts), options);

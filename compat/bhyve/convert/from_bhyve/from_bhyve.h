@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "bhyve/convert/engine/chosen_layouts.h"
+#include "bhyve/convert/engine/pci_places.h"
 #include "bhyve/convert/engine/report.h"
 #include "bhyve/set/legacy_set.h"
 #include "ram/pass_options.h"
@@ -18,7 +19,8 @@
 namespace vmsnap::compat::bhyve {
 
 struct FromBhyveOptions {
-  PassOptions pass = {};  // progress in bytes of guest memory, and cancellation
+  std::vector<SaidPlace> places = {};  // of devices whose names say none
+  PassOptions pass = {};               // progress in bytes of guest memory, and cancellation
   std::string tool;       // who does it, for the provenance
   std::string tool_version;
   std::int64_t time = 0;  // nanoseconds since 1970-01-01T00:00:00Z
