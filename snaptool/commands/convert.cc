@@ -153,7 +153,8 @@ void add_convert_command(CLI::App& app, Action& action) {
   command
       ->add_option("--place", options->places,
                    "Where on the bus a device sat whose name does not say it, as after -s of bhyve(8)")
-      ->type_name("NAME=[BUS:]SLOT[:FUNCTION]");
+      ->type_name("NAME=[BUS:]SLOT[:FUNCTION]")
+      ->allow_extra_args(false);
   command
       ->add_option("--shape", options->shape,
                    "For which bhyve: A (13.0), B (13.2), C0 (14.0), C (main); else for that which saved")

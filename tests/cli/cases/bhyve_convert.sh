@@ -24,6 +24,7 @@ make_set one --generation C --ncpus 1 --devices blk
 make_set two --generation C --vendor amd --devices blk:rings=none,net,net
 make_set many --generation C --ncpus 20
 make_set empty --generation B --ncpus 1
+make_set placed --generation B --ncpus 1 --devices blk,net
 make_set host --generation A --vendor amd --ncpus 1
 
 run convert --from bhyve one one.vmsnap
@@ -46,6 +47,14 @@ run convert --to bhyve --vendor amd one.vmsnap other
 run convert --to bhyve --vendor intel --shape C one.vmsnap same
 run convert --to bhyve sample.vmsnap sample
 ls
+
+echo
+echo 'Places that the files do not say:'
+snaptool convert --from bhyve --place virtio-blk=4:0 --place lpc=31 placed placed.vmsnap | grep 'taken to be'
+snaptool convert --to bhyve --shape C placed.vmsnap newest >/dev/null
+grep -o '"[a-z-]*@pci[^"]*"' newest.meta
+run convert --from bhyve --dry-run --place e1000=4 placed
+run convert --from bhyve --dry-run --place virtio-blk=4.0 placed
 
 echo
 echo 'Repair:'

@@ -39,9 +39,9 @@ struct PciPlace {
   bool is_invented = false;  // nobody says the address
 };
 
-/// A place for each of the devices: the one its name says, unless another device has it already, in which case
-/// it gets none; without one in the name the one that is said, if it is free; else the first free slot from 1
-/// on.
+/// A place for each of the devices: the one its name says, unless another device has it already, in which
+/// case it gets none; without one in the name the one that is said, if it is free; else the first free slot
+/// from 1 on.
 [[nodiscard]] std::vector<PciPlace> assign_places(const std::vector<NamedDevice>& devices);
 
 /// The address that a path of assign_places() says. Nothing for any other text.

@@ -195,8 +195,7 @@ class Reader {
       names.push_back(shown(device.name));
     }
     return Error(ErrorKind::kUsage,
-                 fmt::format("the snapshot has no device {} whose place is to be said; {}",
-                             shown(place.name),
+                 fmt::format("the snapshot has no device {} whose place is to be said; {}", shown(place.name),
                              names.empty() ? "it says all places itself"
                                            : fmt::format("there are {}", fmt::join(names, ", "))));
   }

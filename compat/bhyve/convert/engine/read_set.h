@@ -34,14 +34,13 @@ struct ReadSet {
   ConversionReport report;
 };
 
-/// Converts every chunk. `said` are places of devices whose names say none. What a mapping does not give back as it was goes to the private state, so that
-/// write_set() can write the same bytes again. `memory` is that of the set, and must outlive the machine; it
-/// is changed where the chunks have newer content. Errors: those of LegacySet::read(), decode() and the
-/// mappings; LimitExceeded (more bytes that belong to no chunk than a chunk can hold, more than
-/// kMaxFieldsOfSet fields); Usage (a place of a device that is not there or whose name says one, or that another
-/// has); Internal (a chunk could not be written again).
+/// Converts every chunk. `said` are places of devices whose names say none. What a mapping does not give back
+/// as it was goes to the private state, so that write_set() can write the same bytes again. `memory` is that
+/// of the set, and must outlive the machine; it is changed where the chunks have newer content. Errors: those
+/// of LegacySet::read(), decode() and the mappings; LimitExceeded (more bytes that belong to no chunk than a
+/// chunk can hold, more than kMaxFieldsOfSet fields); Usage (a place of a device that is not there or whose
+/// name says one, or that another has); Internal (a chunk could not be written again).
 [[nodiscard]] Result<ReadSet> read_set(const LegacySet& set, const ChosenLayouts& layouts,
-                                       OverlaidMemory& memory,
-                                       const std::vector<SaidPlace>& said = {});
+                                       OverlaidMemory& memory, const std::vector<SaidPlace>& said = {});
 
 }  // namespace vmsnap::compat::bhyve

@@ -21,7 +21,7 @@ namespace vmsnap::compat::bhyve {
 struct FromBhyveOptions {
   std::vector<SaidPlace> places = {};  // of devices whose names say none
   PassOptions pass = {};               // progress in bytes of guest memory, and cancellation
-  std::string tool;       // who does it, for the provenance
+  std::string tool;                    // who does it, for the provenance
   std::string tool_version;
   std::int64_t time = 0;  // nanoseconds since 1970-01-01T00:00:00Z
 };

@@ -80,7 +80,7 @@ class EngineSet {
       choose(set_->meta().devices.at(i), false, device_layouts_[i]);
     }
     memory_.emplace(ram.overlay());
-    return read_set(*set_, layouts_, *memory_);
+    return read_set(*set_, layouts_, *memory_, said);
   }
 
   /// Of what read() gave; the memory that it left is used.
@@ -100,6 +100,7 @@ class EngineSet {
   }
 
   Context context;
+  std::vector<SaidPlace> said;
   Meta meta;
   ByteVector kern;
   Ram ram;

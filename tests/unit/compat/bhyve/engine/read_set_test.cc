@@ -109,6 +109,37 @@ TEST(ReadSet, MakesTheHostBridgeThatAAndBDoNotSave) {
   EXPECT_THAT(without.report.remarks, IsEmpty());
 }
 
+TEST(ReadSet, PutsADeviceWhereItIsSaidToHaveBeen) {
+  EngineSet set(Vendor::kIntel, 1, Shape::kA);
+  set.add_device("virtio-rnd", {{"vc_nvq", 0}, {"vs_status", 7}});
+  set.said = {{"virtio-rnd", {0, 4, 1}}};
+  const ReadSet read = there_and_back(set);
+  EXPECT_EQ(field_of<std::uint8_t>(read.machine, "pci0/00:04.1", "virtio.device_status"), 7);
+  EXPECT_THAT(sentences(read.report, Remark::Kind::kNote),
+              testing::Not(Contains(HasSubstr("taken to be at"))));
+  const auto other = set.write(read, KernelShape::kC);
+  ASSERT_TRUE(other) << other.error().to_string();
+  EXPECT_THAT(other->meta_text, HasSubstr("virtio-rnd@pci.0.4.1"));
+}
+
+TEST(ReadSet, RefusesThePlaceOfADeviceThatIsNotThereOrThatHasOne) {
+  EngineSet set(Vendor::kIntel, 1, Shape::kA);
+  set.add_device("virtio-rnd", {{"vc_nvq", 0}});
+  set.add_device("virtio-blk@pci.0.3.0");
+  set.add_device("atkbdc");
+  for (const char* name : {"e1000", "virtio-blk", "virtio-blk@pci.0.3.0", "atkbdc"}) {
+    set.said = {{name, {0, 4, 0}}};
+    const auto read = set.read();
+    ASSERT_FALSE(read) << name;
+    EXPECT_EQ(read.error().kind(), ErrorKind::kUsage);
+    EXPECT_THAT(read.error().message(), HasSubstr("there are \"virtio-rnd\"")) << name;
+  }
+  set.said = {{"virtio-rnd", {0, 3, 0}}};
+  const auto taken = set.read();
+  ASSERT_FALSE(taken);
+  EXPECT_THAT(taken.error().message(), HasSubstr("because another device does"));
+}
+
 TEST(ReadSet, PutsRingsIntoMemoryAndKeepsWhatWasThere) {
   EngineSet set;
   ByteVector ring(8192, std::byte{0x11});
