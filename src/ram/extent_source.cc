@@ -37,6 +37,12 @@ void find_data(Extent& extent) {
   }
 }
 
+void use_storage(Extent& extent) {
+  extent.bytes = extent.storage;
+  extent.leaf = xxh3_64(extent.bytes);
+  find_data(extent);
+}
+
 std::uint64_t ExtentSource::extent_count() const {
   return vmsnap::extent_count(size_, extent_shift_);
 }

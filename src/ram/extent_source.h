@@ -74,6 +74,8 @@ struct Extent {
 
 /// Fills in `data` of an extent that has its place and its bytes.
 void find_data(Extent& extent);
+/// Makes the storage of an extent that has its place its bytes, and fills in `data` and `leaf`.
+void use_storage(Extent& extent);
 
 /// A segment that is about to be written. Not thread-safe.
 class ExtentSource {

@@ -7,7 +7,6 @@
 #include <mutex>
 #include <utility>
 
-#include "base/hash.h"
 #include "base/parallel.h"
 #include "format/digest.h"
 
@@ -58,9 +57,7 @@ Result<void> RemainsSource::scan(std::uint64_t index, Extent& extent) {
     extent.leaf = zero_leaf(extent.end - extent.begin);
     return {};
   }
-  extent.bytes = extent.storage;
-  extent.leaf = xxh3_64(extent.bytes);
-  find_data(extent);
+  use_storage(extent);
   return {};
 }
 

@@ -43,9 +43,7 @@ Result<void> FileSource::scan(std::uint64_t index, Extent& extent) {
   extent.storage.resize(extent.end - extent.begin);
   VMSNAP_RETURN_IF_ERROR(file_.read_at(offset_ + extent.begin, extent.storage));
   changes_.apply(segment_, extent.begin, extent.storage);
-  extent.bytes = extent.storage;
-  find_data(extent);
-  extent.leaf = xxh3_64(extent.bytes);
+  use_storage(extent);
   return {};
 }
 

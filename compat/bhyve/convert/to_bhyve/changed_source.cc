@@ -3,8 +3,6 @@
 
 #include <algorithm>
 
-#include "base/hash.h"
-
 namespace vmsnap::compat::bhyve {
 
 ChangedSource::ChangedSource(const SegmentReader& stored, const OverlaidMemory& changes,
@@ -21,9 +19,7 @@ Result<void> ChangedSource::scan(std::uint64_t index, Extent& extent) {
   if (!extent.altered) return {};
   if (extent.data.empty()) extent.storage.assign(extent.end - extent.begin, std::byte{0});
   changes_.apply(segment_, extent.begin, extent.storage);
-  extent.bytes = extent.storage;
-  find_data(extent);
-  extent.leaf = xxh3_64(extent.bytes);
+  use_storage(extent);
   return {};
 }
 
