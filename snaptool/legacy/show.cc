@@ -148,12 +148,12 @@ class Show {
     output_.print(fmt::format("{}{}: {}, {} from offset {} on\n", is_first_ ? "" : "\n", label_of(*one.entry),
                               shape_text(one), count_of(one.entry->size, "byte"), one.entry->file_offset));
     is_first_ = false;
-    const std::uint64_t limit = wanted.empty() ? kShortText : kLongText;
     for (const Field& field : decoded.fields()) {
       if (!is_selected(field, wanted)) continue;
       std::string_view mark;
       if (field.mark == Mark::kCompared) mark = "  (compared)";
       if (field.mark == Mark::kMeaningless) mark = "  (meaningless)";
+      const std::uint64_t limit = field.path == wanted ? kLongText : kShortText;
       output_.print(fmt::format("  {:>8}  {:<34}  {}{}\n", field.offset, field.path,
                                 value_text(field, decoded.bytes(field), limit), mark));
     }

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "base/checked.h"
 #include "bhyve/layout/usb_devices.h"
 
@@ -34,8 +36,6 @@ Number load_number(Type type, ByteView bytes, std::size_t index) {
 }
 
 namespace {
-
-constexpr std::string_view kNoSuchVcpu = "the machine has no such vCPU";
 
 std::string_view words_for(ContextValue value) {
   switch (value) {
@@ -262,6 +262,16 @@ class Walker final : public Scope {
 
 Result<Walked> walk(const Layout& layout, const Context& context, FieldSource& source) {
   return Walker(layout, context, source).run();
+}
+
+std::optional<std::uint64_t> vcpu_of(std::string_view path) {
+  constexpr std::string_view kRecord = "vcpu[";
+  if (!path.starts_with(kRecord)) return std::nullopt;
+  path.remove_prefix(kRecord.size());
+  std::uint64_t index = 0;
+  const auto [after, error] = std::from_chars(path.data(), path.data() + path.size(), index);
+  if (error != std::errc() || after == path.data() + path.size() || *after != ']') return std::nullopt;
+  return index;
 }
 
 }  // namespace vmsnap::compat::bhyve

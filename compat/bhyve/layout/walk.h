@@ -3,16 +3,21 @@
 // order, under which paths.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bhyve/layout/layout.h"
 
 namespace vmsnap::compat::bhyve {
 
-/// A chunk that would have more fields is refused. The vmcx chunk of 1024 vCPUs, the most that any kernel has been
-/// built for, has half as many.
+/// A chunk that would have more fields is refused. The vmcx chunk of 1024 vCPUs, the most that any kernel has
+/// been built for, has half as many.
 inline constexpr std::size_t kMaxFields = std::size_t{1} << 18;
+
+/// Remark of the fields in the record of a vCPU that the machine does not have.
+inline constexpr std::string_view kNoSuchVcpu = "the machine has no such vCPU";
 
 /// One value or one array of values in a chunk.
 struct Field {
@@ -20,8 +25,8 @@ struct Field {
   const Item* item = nullptr;  // never null; gives the type
   std::uint64_t offset = 0;    // in the chunk
   std::uint64_t size = 0;      // bytes
-  /// The item's, but kMeaningless in the record of a vCPU that the machine does not have, and kNone for a host
-  /// pointer that is 0.
+  /// The item's, but kMeaningless in the record of a vCPU that the machine does not have, and kNone for a
+  /// host pointer that is 0.
   Mark mark = Mark::kNone;
   std::string_view remark = {};
 
@@ -59,5 +64,8 @@ struct Walked {
 /// Every field of the chunk in order. Errors have chunk, offset and field: those of the source; Corrupt or
 /// InvalidState for a count that cannot be, LimitExceeded beyond kMaxFields.
 [[nodiscard]] Result<Walked> walk(const Layout& layout, const Context& context, FieldSource& source);
+
+/// N of a field in a record "vcpu[N]"; nothing for other fields.
+[[nodiscard]] std::optional<std::uint64_t> vcpu_of(std::string_view path);
 
 }  // namespace vmsnap::compat::bhyve

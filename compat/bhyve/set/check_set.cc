@@ -263,14 +263,10 @@ class Checker {
                     other->second->label));
       }
     }
-    if (entry.size != 0) return;
-    if (entry.form == EntryForm::kSnapshotReq) {
-      in_meta(Code::kUnusedDevice, Severity::kNote, listed,
-              "the chunk is empty: the guest had no such device when this was written");
-    } else {
-      in_meta(Code::kEmptyDevice, Severity::kWarning, listed,
-              "the chunk is empty, so bhyve refuses to resume a guest with this device");
-    }
+    // In the other form every kind of device is listed, and those that the guest had not are empty.
+    if (entry.size != 0 || entry.form == EntryForm::kSnapshotReq) return;
+    in_meta(Code::kEmptyDevice, Severity::kWarning, listed,
+            "the chunk is empty, so bhyve refuses to resume a guest with this device");
   }
 
   // Overlaps, gaps, and an order other than that of the `.meta`.
@@ -415,7 +411,6 @@ Consequence consequence_of(SetFinding::Code code) {
     case Code::kUnreadableAddress:
       return Consequence::kSuspicious;
     case Code::kNotCumulative:
-    case Code::kUnusedDevice:
     case Code::kUnknownKey:
       return Consequence::kNone;
   }
@@ -452,8 +447,6 @@ std::string_view to_string(SetFinding::Code code) {
       return "empty-vmx";
     case Code::kEmptyChunk:
       return "empty-chunk";
-    case Code::kUnusedDevice:
-      return "unused-device";
     case Code::kEmptyDevice:
       return "empty-device";
     case Code::kNamelessDevice:

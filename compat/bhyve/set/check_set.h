@@ -49,7 +49,6 @@ struct SetFinding {
     kNameContradicts,    // debug_name is another's than the number
     kEmptyVmx,           // as FreeBSD 13.2 writes it, and does not resume
     kEmptyChunk,         // of the kernel's
-    kUnusedDevice,       // size 0 in the form where that means: not configured
     kEmptyDevice,        // size 0 in the form where that makes bhyve refuse
     kNamelessDevice,     // a number, or no text
     kUnsafeName,         // control characters, no UTF-8, path separators

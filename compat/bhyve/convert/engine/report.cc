@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "bhyve/layout/walk.h"
+
 namespace vmsnap::compat::bhyve {
 namespace {
 
@@ -30,6 +32,28 @@ std::string counts_of(const ChunkReport& chunk) {
 
 bool is_plain(FieldFate fate) {
   return fate == FieldFate::kMapped || fate == FieldFate::kRecomputed;
+}
+
+/// Those that are not plain, each on a line, but the records of all CPUs that the machine does not have
+/// together.
+std::string fields_of(const ChunkReport& chunk) {
+  std::string text;
+  std::size_t without_cpu = 0;
+  for (const FieldReport& field : chunk.fields) {
+    if (is_plain(field.fate)) continue;
+    if (field.remark == kNoSuchVcpu) {
+      ++without_cpu;
+      continue;
+    }
+    text += fmt::format("  {:<11}  {}{}{}\n", to_string(field.fate), field.path,
+                        field.remark.empty() ? "" : ": ", field.remark);
+  }
+  if (without_cpu > 0) {
+    text += fmt::format("  {:<11}  {} in records of CPUs that the machine does not have\n",
+                        to_string(FieldFate::kMeaningless),
+                        without_cpu == 1 ? "a field" : fmt::format("{} fields", without_cpu));
+  }
+  return text;
 }
 
 /// Devices of all CPUs that have the same path but for the number: "cpu0/lapic", "cpu1/lapic".
@@ -137,11 +161,7 @@ std::string to_text(const ConversionReport& report, bool fields) {
   for (const ChunkReport& chunk : report.chunks) {
     text += fmt::format("{}{}{}: {}\n", chunk.chunk, chunk.devices.empty() ? "" : "  ", join(chunk.devices),
                         counts_of(chunk));
-    for (const FieldReport& field : chunk.fields) {
-      if (!fields || is_plain(field.fate)) continue;
-      text += fmt::format("  {:<11}  {}{}{}\n", to_string(field.fate), field.path,
-                          field.remark.empty() ? "" : ": ", field.remark);
-    }
+    if (fields) text += fields_of(chunk);
   }
   if (!report.not_in_file.empty()) text += "not in the file:\n";
   for (const SharedNote& shared : share(report.not_in_file)) {

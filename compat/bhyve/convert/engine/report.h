@@ -65,7 +65,8 @@ struct ConversionReport {
 
 /// Lines for a person: each chunk with the number of its fields by fate, what the file does not hold (of
 /// several devices at once: "CPUs 0-63"), and the remarks; with `fields` each field but those that are mapped
-/// or recomputed by name. Ends with a line feed.
+/// or recomputed by name, and those in the records of CPUs that the machine does not have by their number.
+/// Ends with a line feed.
 [[nodiscard]] std::string to_text(const ConversionReport& report, bool fields = false);
 
 /// {"chunks": [{"chunk", "layout", "devices", "fields": [{"field", "fate", "remark"}]}], "not_in_file":

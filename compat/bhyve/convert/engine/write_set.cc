@@ -14,6 +14,7 @@
 #include "bhyve/convert/mapping.h"
 #include "bhyve/layout/decode.h"
 #include "bhyve/layout/encode.h"
+#include "bhyve/layout/walk.h"
 #include "bhyve/set/legacy_set.h"
 #include "bhyve/set/shown.h"
 
@@ -233,7 +234,11 @@ class Writer {
         report.fields.push_back({item.path, FieldFate::kPrivate, "nobody knows its fields"});
       }
     }
-    if (bytes.empty() && is_repaired_ && is_vmx(target)) {
+    if (bytes.empty() && is_vmx(target) && !is_repaired_) {
+      remark(Remark::Kind::kNote, target,
+             "it is empty, as 13.2 writes it, and the same 13.2 refuses to resume from an empty one; with "
+             "repair it is not");
+    } else if (bytes.empty() && is_vmx(target)) {
       bytes.resize(kDummySize);
       remark(
           Remark::Kind::kRepair, target,
@@ -266,13 +271,27 @@ class Writer {
       for (const PrivateItem& item : chunk.items) {
         // What memory held before belongs to the RAM file.
         if (used_.count(&item) != 0 || item.path.ends_with(".before")) continue;
-        dropped.push_back({printable(item.path), FieldFate::kDropped, "what is written has no place for it"});
+        FieldReport& said = dropped.emplace_back();
+        said.path = printable(item.path);
+        if (is_of_no_vcpu(chunk, item)) {
+          said.fate = FieldFate::kMeaningless;
+          said.remark = kNoSuchVcpu;
+        } else {
+          said.fate = FieldFate::kDropped;
+          said.remark = "what is written has no place for it";
+        }
       }
       if (dropped.empty()) continue;
       auto& fields = report_of(chunk).fields;
       fields.insert(fields.end(), std::make_move_iterator(dropped.begin()),
                     std::make_move_iterator(dropped.end()));
     }
+  }
+
+  /// Whether it stands in the record of a vCPU that the machine does not have: 13.0 and 13.1 write 16.
+  [[nodiscard]] bool is_of_no_vcpu(const PrivateChunk& chunk, const PrivateItem& item) const {
+    const auto vcpu = vcpu_of(item.path);
+    return chunk.is_kernel && vcpu && *vcpu >= machine_.vcpus();
   }
 
   /// That of the chunk that is written for it, or one of its own.

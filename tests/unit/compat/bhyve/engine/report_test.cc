@@ -44,6 +44,23 @@ TEST(ConversionReport, NamesTheFieldsThatAreNotInHardwareWhenAsked) {
   EXPECT_THAT(text, Not(HasSubstr("freq_sbt")));
 }
 
+TEST(ConversionReport, CountsTheFieldsOfCpusThatDoNotExist) {
+  ConversionReport report;
+  ChunkReport& chunk = report.chunks.emplace_back();
+  chunk.chunk = "vm";
+  const std::string nobody = "the machine has no such vCPU";
+  chunk.fields.push_back({"vcpu[0].exc_vector", FieldFate::kPrivate, {}});
+  chunk.fields.push_back({"vcpu[2].tsc", FieldFate::kMeaningless, nobody});
+  EXPECT_EQ(to_text(report, true),
+            "vm: 1 private, 1 meaningless\n"
+            "  private      vcpu[0].exc_vector\n"
+            "  meaningless  a field in records of CPUs that the machine does not have\n");
+  chunk.fields.push_back({"vcpu[3].tsc", FieldFate::kMeaningless, nobody});
+  EXPECT_THAT(to_text(report, true),
+              HasSubstr("  meaningless  2 fields in records of CPUs that the machine"));
+  EXPECT_EQ(to_json(report)["chunks"][0]["fields"].size(), 3u) << "JSON names them";
+}
+
 TEST(ConversionReport, SaysOfAllCpusAtOnceWhatIsNotInTheFile) {
   ConversionReport report;
   for (int i = 0; i < 64; ++i) report.not_in_file.push_back(fpu(fmt::format("cpu{}", i)));

@@ -131,6 +131,9 @@ TEST(WriteSet, GivesVmxSomeBytesWhere13_2WouldRefuseItsOwn) {
   const auto same = set.write(source);
   ASSERT_TRUE(same) << same.error().to_string();
   EXPECT_EQ(kern_of(*same), set.kern);
+  EXPECT_THAT(
+      sentences(same->report, Remark::Kind::kNote),
+      Contains(HasSubstr("vmx: it is empty, as 13.2 writes it, and the same 13.2 refuses to resume")));
   const auto repaired = set.write(source, KernelShape::kB, true);
   ASSERT_TRUE(repaired) << repaired.error().to_string();
   EXPECT_THAT(sentences(repaired->report, Remark::Kind::kRepair), ElementsAre(HasSubstr("vmx: it is empty")));
@@ -139,7 +142,21 @@ TEST(WriteSet, GivesVmxSomeBytesWhere13_2WouldRefuseItsOwn) {
   EXPECT_EQ(meta->kernel[2].debug_name, "vmx");
   EXPECT_EQ(meta->kernel[2].size, 8u);
   EXPECT_THAT(sentences(repaired->report, Remark::Kind::kNote),
-              Contains(HasSubstr("vm: 13.2 reads the TSC")));
+              ElementsAre(HasSubstr("vm: 13.2 reads the TSC")));
+}
+
+TEST(WriteSet, DropsNothingThatBelongsToCpusWhichDoNotExist) {
+  EngineSet set;
+  add_kernel_chunks(set, KernelShape::kA, Vendor::kIntel, {}, {{"vcpu[15].cr0", 5}});
+  const ReadSet source = read(set);
+  const auto written = set.write(source, KernelShape::kC);
+  ASSERT_TRUE(written) << written.error().to_string();
+  for (const char* chunk : {"vm", "vmx", "vlapic", "vmcx"}) {
+    EXPECT_THAT(fields(written->report, chunk, FieldFate::kDropped), Each(HasSubstr("vcpu[0]."))) << chunk;
+  }
+  EXPECT_THAT(fields(written->report, "vmcx", FieldFate::kMeaningless), Contains("vcpu[15].cr0"));
+  EXPECT_THAT(to_text(written->report, true),
+              HasSubstr("  meaningless  420 fields in records of CPUs that the machine does not have\n"));
 }
 
 TEST(WriteSet, SaysOnceThatMtrrsAreLost) {
