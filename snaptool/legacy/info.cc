@@ -100,10 +100,10 @@ class Info {
                                                                  {Certainty::kGuess, "guessed"},
                                                                  {Certainty::kNone, "unknown"}};
     std::string text;
-    for (const auto& [certainty, word] : kWords) {
+    for (const auto& word : kWords) {
       const auto count = std::count_if(verdict_->axes.begin(), verdict_->axes.end(),
-                                       [&](const AxisVerdict& one) { return one.certainty == certainty; });
-      if (count != 0) text += fmt::format("{}{} {}", text.empty() ? "axes: " : ", ", count, word);
+                                       [&](const AxisVerdict& one) { return one.certainty == word.first; });
+      if (count != 0) text += fmt::format("{}{} {}", text.empty() ? "axes: " : ", ", count, word.second);
     }
     return text;
   }
