@@ -157,7 +157,7 @@ void add_convert_command(CLI::App& app, Action& action) {
       ->allow_extra_args(false);
   command
       ->add_option("--shape", options->shape,
-                   "For which bhyve: A (13.0), B (13.2), C0 (14.0), C (main); else for that which saved")
+                   "For which bhyve: " + bhyve::shapes_text() + "; else for that which saved")
       ->type_name("SHAPE");
   command->add_option("--vendor", options->vendor, "Whose CPUs the host must have; else that which saved")
       ->check(CLI::IsMember({"intel", "amd"}))

@@ -21,11 +21,20 @@ constexpr std::string_view kNumbers[] = {"ncpus", axis::kCpuset, axis::kUarts};
 constexpr std::string_view kLetters[] = {axis::kVlapic,  axis::kPrefix, axis::kRings,
                                          axis::kNetTail, axis::kAhci,   axis::kXhci};
 
+/// What a column of their table has, each once.
+std::vector<std::string> of_all_generations(std::string_view GenerationTraits::*column) {
+  std::vector<std::string> texts;
+  for (const GenerationTraits& one : all_generations()) {
+    if (std::find(texts.begin(), texts.end(), one.*column) == texts.end()) texts.emplace_back(one.*column);
+  }
+  return texts;
+}
+
 /// What may stand after the name; nothing for a name that is none.
 std::optional<std::vector<std::string>> choices_of(std::string_view name) {
-  if (name == kGeneration) return std::vector<std::string>{"A", "A2", "B", "C0", "C"};
+  if (name == kGeneration) return of_all_generations(&GenerationTraits::name);
   if (name == kVendor) return std::vector<std::string>{"intel", "amd"};
-  if (name == axis::kVm) return std::vector<std::string>{"A", "B", "C"};
+  if (name == axis::kVm) return of_all_generations(&GenerationTraits::vm);
   if (name == axis::kVmx) return std::vector<std::string>{"data", "filled"};
   if (name == axis::kVmcx) {
     std::vector<std::string> shapes;
@@ -96,7 +105,7 @@ std::optional<std::string> Assumptions::shape(std::string_view axis, Vendor vend
   if (auto own = said(axis)) return own;
   const auto of = generation();
   if (!of) return std::nullopt;
-  const std::string_view shape = shape_in(*of, vendor, axis);
+  const std::string shape = shape_in(*of, vendor, axis);
   if (shape.empty()) return std::nullopt;
   return std::string(shape);
 }

@@ -82,7 +82,7 @@ class Classifier {
       if (one.axis == axis::kCpuset || one.certainty == Certainty::kNone ||
           one.certainty == Certainty::kGuess)
         continue;
-      const std::string_view expected = shape_in(generation, verdict_.vendor, one.axis);
+      const std::string expected = shape_in(generation, verdict_.vendor, one.axis);
       // A filled vmx is an empty one that someone repaired.
       const std::string_view shape = one.axis == axis::kVmx && one.shape == "filled"
                                          ? std::string_view("empty")
@@ -100,7 +100,8 @@ class Classifier {
 
   void choose_generation() {
     std::optional<std::size_t> fewest;
-    for (const Generation generation : all_generations()) {
+    for (const GenerationTraits& traits : all_generations()) {
+      const Generation generation = traits.generation;
       const auto deviating = deviations(generation);
       if (deviating.empty()) verdict_.generations.push_back(generation);
       if (fewest && deviating.size() > *fewest) continue;

@@ -2,88 +2,52 @@
 #include "bhyve/verdict/generation.h"
 
 #include <algorithm>
-#include <array>
 
 namespace vmsnap::compat::bhyve {
 namespace {
 
-struct Described {
-  Generation generation;
-  std::string_view name;
-  std::string_view releases;
+constexpr GenerationTraits kGenerations[] = {
+    {Generation::kA, KernelShape::kA, "A", "FreeBSD 13.0", "13.0", false, "A", 0, "data", "intel-376",
+     "amd-496", Shape::kA, 16},
+    {Generation::kA2, KernelShape::kA, "A2", "FreeBSD 13.1", "13.1", false, "A", 0, "data", "intel-376",
+     "amd-496", Shape::kA, 16},
+    {Generation::kB, KernelShape::kB, "B", "FreeBSD 13.2", "13.2", false, "B", 4, "empty", "intel-600",
+     "amd-772", Shape::kB, 256},
+    {Generation::kC0, KernelShape::kC0, "C0", "FreeBSD 14.0", "14.0", true, "C", 16, "none", "intel-664",
+     "amd-772", Shape::kB, 1024},
+    {Generation::kC, KernelShape::kC, "C", "FreeBSD main since 2024", "main", true, "C", 16, "none",
+     "intel-920", "amd-1028", Shape::kB, 1024},
 };
 
-constexpr std::array<Described, 5> kDescribed = {{
-    {Generation::kA, "A", "FreeBSD 13.0"},
-    {Generation::kA2, "A2", "FreeBSD 13.1"},
-    {Generation::kB, "B", "FreeBSD 13.2"},
-    {Generation::kC0, "C0", "FreeBSD 14.0"},
-    {Generation::kC, "C", "FreeBSD main since 2024"},
-}};
-
-constexpr std::array<Generation, 5> kGenerations = {Generation::kA, Generation::kA2, Generation::kB,
-                                                    Generation::kC0, Generation::kC};
-
-struct AxisShapes {
-  std::string_view axis;
-  std::string_view a;
-  std::string_view b;
-  std::string_view c0;
-  std::string_view c;
-};
-
-constexpr AxisShapes kShapes[] = {
-    {axis::kMeta, "structs", "structs", "kern_structs", "kern_structs"},
-    {axis::kNames, "plain", "plain", "at", "at"},
-    {axis::kVm, "A", "B", "C", "C"},
-    {axis::kCpuset, "0", "32", "128", "128"},
-    {axis::kVmx, "data", "empty", "none", "none"},
-    {axis::kVlapic, "A", "B", "B", "B"},
-    {axis::kPrefix, "A", "B", "B", "B"},
-    {axis::kRings, "A", "B", "B", "B"},
-    {axis::kNetTail, "A", "B", "B", "B"},
-    {axis::kAhci, "A", "B", "B", "B"},
-    {axis::kXhci, "A", "B", "B", "B"},
-};
-constexpr AxisShapes kVmcxOfIntel = {axis::kVmcx, "intel-376", "intel-600", "intel-664", "intel-920"};
-constexpr AxisShapes kVmcxOfAmd = {axis::kVmcx, "amd-496", "amd-772", "amd-772", "amd-1028"};
-
-std::string_view pick(const AxisShapes& shapes, Generation generation) {
-  switch (generation) {
-    case Generation::kA:
-    case Generation::kA2:
-      return shapes.a;
-    case Generation::kB:
-      return shapes.b;
-    case Generation::kC0:
-      return shapes.c0;
-    case Generation::kC:
-      return shapes.c;
-  }
-  return {};
-}
-
-const Described& description(Generation generation) {
-  return *std::find_if(kDescribed.begin(), kDescribed.end(),
-                       [&](const Described& one) { return one.generation == generation; });
-}
+constexpr std::string_view kOfRest[] = {axis::kVlapic,  axis::kPrefix, axis::kRings,
+                                        axis::kNetTail, axis::kAhci,   axis::kXhci};
 
 }  // namespace
 
-std::span<const Generation> all_generations() {
+std::span<const GenerationTraits> all_generations() {
   return kGenerations;
 }
 
+const GenerationTraits& traits_of(Generation generation) {
+  return *std::find_if(std::begin(kGenerations), std::end(kGenerations),
+                       [&](const GenerationTraits& one) { return one.generation == generation; });
+}
+
+const GenerationTraits& traits_of(KernelShape shape) {
+  return *std::find_if(std::begin(kGenerations), std::end(kGenerations),
+                       [&](const GenerationTraits& one) { return one.shape == shape; });
+}
+
 std::string_view to_string(Generation generation) {
-  return description(generation).name;
+  return traits_of(generation).name;
 }
 
 std::string_view releases_of(Generation generation) {
-  return description(generation).releases;
+  return traits_of(generation).releases;
 }
 
 std::optional<Generation> generation_by_name(std::string_view name) {
-  for (const Described& one : kDescribed) {
+  for (const GenerationTraits& one : kGenerations) {
     if (one.name == name) return one.generation;
   }
   return std::nullopt;
@@ -93,12 +57,16 @@ std::string_view to_string(Vendor vendor) {
   return vendor == Vendor::kIntel ? "intel" : "amd";
 }
 
-std::string_view shape_in(Generation generation, Vendor vendor, std::string_view axis) {
-  if (axis == axis::kVmcx) return pick(vendor == Vendor::kIntel ? kVmcxOfIntel : kVmcxOfAmd, generation);
-  for (const AxisShapes& shapes : kShapes) {
-    if (shapes.axis == axis) return pick(shapes, generation);
-  }
-  return {};
+std::string shape_in(Generation generation, Vendor vendor, std::string_view axis) {
+  const GenerationTraits& traits = traits_of(generation);
+  if (axis == axis::kMeta) return traits.has_places ? "kern_structs" : "structs";
+  if (axis == axis::kNames) return traits.has_places ? "at" : "plain";
+  if (axis == axis::kVm) return std::string(traits.vm);
+  if (axis == axis::kCpuset) return std::to_string(traits.cpuset_longs * sizeof(std::uint64_t));
+  if (axis == axis::kVmx) return std::string(traits.vmx);
+  if (axis == axis::kVmcx) return std::string(vendor == Vendor::kIntel ? traits.intel_vmcx : traits.amd_vmcx);
+  const bool is_of_rest = std::find(std::begin(kOfRest), std::end(kOfRest), axis) != std::end(kOfRest);
+  return is_of_rest ? std::string(to_string(traits.rest)) : std::string();
 }
 
 }  // namespace vmsnap::compat::bhyve

@@ -10,22 +10,10 @@
 #include "bhyve/layout/layouts.h"
 #include "bhyve/set/shown.h"
 #include "bhyve/verdict/device_fit.h"
+#include "bhyve/verdict/generation.h"
 
 namespace vmsnap::compat::bhyve {
 namespace {
-
-constexpr KernelShape kShapes[] = {KernelShape::kA, KernelShape::kB, KernelShape::kC0, KernelShape::kC};
-
-struct ShapeName {
-  std::string_view name;
-  KernelShape shape;
-};
-constexpr ShapeName kNames[] = {
-    {"A", KernelShape::kA},    {"B", KernelShape::kB},    {"C0", KernelShape::kC0},
-    {"C", KernelShape::kC},    {"A2", KernelShape::kA},   {"13.0", KernelShape::kA},
-    {"13.1", KernelShape::kA}, {"13.2", KernelShape::kB}, {"14.0", KernelShape::kC0},
-    {"main", KernelShape::kC},
-};
 
 constexpr std::string_view kAhciChunk = "ahci";
 
@@ -35,11 +23,15 @@ constexpr std::string_view kSavedDevices[] = {"atkbdc", "virtio-net", "virtio-bl
                                               "ahci",   "ahci-hd",    "ahci-cd"};
 
 constexpr std::uint64_t kUarts = 4;  // of every release but the oldest
-constexpr std::uint64_t kCpusetLongsOfB = 4;
-constexpr std::uint64_t kCpusetLongsOfC = 16;
+constexpr std::string_view kEmptyVmx = "empty";
+constexpr std::string_view kNoVmx = "none";
 
-bool is_c(KernelShape shape) {
-  return shape == KernelShape::kC0 || shape == KernelShape::kC;
+EntryForm form_of(const GenerationTraits& traits) {
+  return traits.has_places ? EntryForm::kDevice : EntryForm::kSnapshotReq;
+}
+
+KernelKey key_of(const GenerationTraits& traits) {
+  return traits.has_places ? KernelKey::kKernStructs : KernelKey::kStructs;
 }
 
 /// nullptr when the shape has no such chunk.
@@ -48,21 +40,21 @@ const Layout* layout_of(KernelChunk chunk, KernelShape shape, Vendor vendor) {
 }
 
 bool fits(const PrivateState& state, const PrivateChunk& chunk, KernelShape shape) {
-  if (chunk.entry.form != (is_c(shape) ? EntryForm::kDevice : EntryForm::kSnapshotReq)) return false;
+  const GenerationTraits& traits = traits_of(shape);
+  if (chunk.entry.form != form_of(traits)) return false;
   if (chunk.is_kernel) {
     const auto which = kernel_chunk(chunk.entry);
     if (!which) return false;
-    if (chunk.chunk.empty()) return *which == KernelChunk::kVmx && shape == KernelShape::kB;
+    if (chunk.chunk.empty()) return *which == KernelChunk::kVmx && traits.vmx == kEmptyVmx;
     const Layout* layout = layout_of(*which, shape, state.vendor);
     return layout != nullptr && chunk.layout == layout->shape;
   }
   if (chunk.chunk.empty() || chunk.chunk == "atkbdc") return true;
   const Layout* layout = find_layout(chunk.chunk, chunk.layout);
   if (layout == nullptr) return false;
-  const Shape wanted = shape == KernelShape::kA ? Shape::kA : Shape::kB;
   const std::vector<Axis> axes = axes_of(*layout);
   return std::all_of(axes.begin(), axes.end(),
-                     [&](Axis axis) { return state.context.shape(axis) == wanted; });
+                     [&](Axis axis) { return state.context.shape(axis) == traits.rest; });
 }
 
 bool has_chunk(const PrivateState& state, KernelChunk chunk) {
@@ -88,20 +80,24 @@ std::vector<PciPlace> places_of(const PrivateState& state) {
 class FrameMaker {
  public:
   FrameMaker(KernelShape shape, const PrivateState& state, const Machine& machine)
-      : shape_(shape), state_(state), machine_(machine), places_(places_of(state)) {}
+      : shape_(shape),
+        traits_(traits_of(shape)),
+        state_(state),
+        machine_(machine),
+        places_(places_of(state)) {}
 
   Result<TargetFrame> make() {
     VMSNAP_RETURN_IF_ERROR(check_vcpus());
     frame_.context = state_.context;
-    frame_.context.set_shapes(shape_ == KernelShape::kA ? Shape::kA : Shape::kB);
+    frame_.context.set_shapes(traits_.rest);
     frame_.context.vcpus = machine_.vcpus();
     if (!frame_.context.uarts) frame_.context.uarts = kUarts;
     if (!frame_.context.usb_devices) frame_.context.usb_devices = 0;
-    frame_.context.cpuset_longs = shape_ == KernelShape::kB ? kCpusetLongsOfB : kCpusetLongsOfC;
-    frame_.kernel_key = is_c(shape_) ? KernelKey::kKernStructs : KernelKey::kStructs;
+    frame_.context.cpuset_longs = traits_.cpuset_longs;
+    frame_.kernel_key = key_of(traits_);
     add_kernel();
     find_devices();
-    if (is_c(shape_)) {
+    if (traits_.has_places) {
       add_functions();
     } else {
       add_saved_devices();
@@ -119,12 +115,11 @@ class FrameMaker {
   };
 
   Result<void> check_vcpus() const {
-    const std::uint64_t most = shape_ == KernelShape::kA ? 16 : shape_ == KernelShape::kB ? 256 : 1024;
-    if (machine_.vcpus() <= most) return {};
+    if (machine_.vcpus() <= traits_.most_vcpus) return {};
     return Error(ErrorKind::kUnsupported,
                  fmt::format("the guest has {} CPUs, and the bhyve of shape {} at most "
                              "{}; choose another shape",
-                             machine_.vcpus(), to_string(shape_), most));
+                             machine_.vcpus(), to_string(shape_), traits_.most_vcpus));
   }
 
   void add_kernel() {
@@ -135,7 +130,7 @@ class FrameMaker {
       target.is_kernel = true;
       target.chunk = to_string(chunk);
       target.layout = layout;
-      if (is_c(shape_)) {
+      if (traits_.has_places) {
         target.entry.form = EntryForm::kDevice;
         target.entry.name = target.chunk;
       } else {
@@ -165,7 +160,7 @@ class FrameMaker {
 
   TargetEntry& add(std::string name, Device& device) {
     TargetEntry& target = frame_.entries.emplace_back();
-    target.entry.form = is_c(shape_) ? EntryForm::kDevice : EntryForm::kSnapshotReq;
+    target.entry.form = form_of(traits_);
     target.entry.name = std::move(name);
     target.source = device.source;
     target.chunk = device.source->chunk;
@@ -285,6 +280,7 @@ class FrameMaker {
   }
 
   KernelShape shape_;
+  const GenerationTraits& traits_;
   const PrivateState& state_;
   const Machine& machine_;
   std::vector<PciPlace> places_;
@@ -295,28 +291,36 @@ class FrameMaker {
 }  // namespace
 
 std::string_view to_string(KernelShape shape) {
-  for (const ShapeName& name : kNames) {
-    if (name.shape == shape) return name.name;
+  return traits_of(shape).name;
+}
+
+std::string shapes_text() {
+  std::string text;
+  std::optional<KernelShape> last;
+  for (const GenerationTraits& one : all_generations()) {
+    if (last == one.shape) {
+      text.insert(text.size() - 1, fmt::format(", {}", one.number));
+    } else {
+      text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", one.name, one.number);
+    }
+    last = one.shape;
   }
-  return {};
+  return text;
 }
 
 Result<KernelShape> parse_shape(std::string_view text) {
-  for (const ShapeName& name : kNames) {
-    if (name.name == text) return name.shape;
+  for (const GenerationTraits& one : all_generations()) {
+    if (one.name == text || one.number == text) return one.shape;
   }
-  return Error(
-      ErrorKind::kUsage,
-      fmt::format("{} is no shape; there are A (13.0, 13.1), B (13.2), C0 (14.0) and C (main)", shown(text)));
+  return Error(ErrorKind::kUsage, fmt::format("{} is no shape; there are {}", shown(text), shapes_text()));
 }
 
 std::optional<KernelShape> shape_of(const PrivateState& state) {
-  for (const KernelShape shape : kShapes) {
-    const KernelKey key = is_c(shape) ? KernelKey::kKernStructs : KernelKey::kStructs;
-    if (state.kernel_key != key) continue;
+  for (const GenerationTraits& one : all_generations()) {
+    if (state.kernel_key != key_of(one)) continue;
     const bool all = std::all_of(state.chunks.begin(), state.chunks.end(),
-                                 [&](const PrivateChunk& chunk) { return fits(state, chunk, shape); });
-    if (all && has_chunk(state, KernelChunk::kVmx) == !is_c(shape)) return shape;
+                                 [&](const PrivateChunk& chunk) { return fits(state, chunk, one.shape); });
+    if (all && has_chunk(state, KernelChunk::kVmx) == (one.vmx != kNoVmx)) return one.shape;
   }
   return std::nullopt;
 }

@@ -17,6 +17,8 @@ namespace vmsnap::compat::bhyve {
 
 /// "A", "B", "C0", "C"
 [[nodiscard]] std::string_view to_string(KernelShape shape);
+/// All of them with the releases: "A (13.0, 13.1), B (13.2)".
+[[nodiscard]] std::string shapes_text();
 /// Also of "13.0", "13.1", "13.2", "14.0", "main" and "A2". Errors: Usage.
 [[nodiscard]] Result<KernelShape> parse_shape(std::string_view text);
 

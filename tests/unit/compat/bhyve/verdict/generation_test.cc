@@ -17,7 +17,8 @@ using testing::ElementsAre;
 
 TEST(Generations, HaveANameByWhichTheyAreFound) {
   std::vector<std::string_view> names;
-  for (const Generation generation : all_generations()) {
+  for (const GenerationTraits& traits : all_generations()) {
+    const Generation generation = traits.generation;
     names.push_back(to_string(generation));
     EXPECT_EQ(generation_by_name(to_string(generation)), generation);
     EXPECT_TRUE(releases_of(generation).starts_with("FreeBSD "));
@@ -34,11 +35,12 @@ TEST(Generations, AAndA2HaveTheSameShapesAndAllOthersDiffer) {
                                    axis::kRings, axis::kNetTail, axis::kAhci,   axis::kXhci};
   for (const Vendor vendor : {Vendor::kIntel, Vendor::kAmd}) {
     std::set<std::string> all;
-    for (const Generation generation : all_generations()) {
+    for (const GenerationTraits& traits : all_generations()) {
+      const Generation generation = traits.generation;
       std::string shapes;
       for (const std::string_view axis : axes) {
         EXPECT_FALSE(shape_in(generation, vendor, axis).empty()) << axis;
-        shapes += std::string(shape_in(generation, vendor, axis)) + ' ';
+        shapes += shape_in(generation, vendor, axis) + ' ';
       }
       all.insert(shapes);
     }
@@ -49,6 +51,22 @@ TEST(Generations, AAndA2HaveTheSameShapesAndAllOthersDiffer) {
 TEST(Generations, SayNothingByAnAxisThatDoesNotTellThemApart) {
   EXPECT_EQ(shape_in(Generation::kC, Vendor::kIntel, axis::kUarts), "");
   EXPECT_EQ(shape_in(Generation::kC, Vendor::kIntel, "moon"), "");
+}
+
+TEST(Generations, HaveTheLayoutsThatTheirRowsName) {
+  for (const GenerationTraits& traits : all_generations()) {
+    for (const Vendor vendor : {Vendor::kIntel, Vendor::kAmd}) {
+      const Layout* vmcx = layout_in("vmcx", to_string(traits.generation), vendor);
+      ASSERT_NE(vmcx, nullptr) << traits.name;
+      EXPECT_EQ(record_shape(*vmcx), shape_in(traits.generation, vendor, axis::kVmcx));
+      const Layout* vmx = layout_in("vmx", to_string(traits.generation), vendor);
+      EXPECT_EQ(vmx != nullptr, traits.vmx != "none") << traits.name;
+    }
+    const Layout* vm = layout_in("vm", to_string(traits.generation), Vendor::kIntel);
+    ASSERT_NE(vm, nullptr) << traits.name;
+    EXPECT_EQ(vm->shape, traits.vm);
+    EXPECT_EQ(traits_of(traits.shape).shape, traits.shape);
+  }
 }
 
 TEST(RecordShape, NamesVendorAndBytesOfARecord) {
@@ -77,9 +95,9 @@ TEST(RecordShape, OfGenerationAHas16RecordsWhateverTheMachineHas) {
 TEST(RecordShape, OfEveryGenerationIsThatOfALayout) {
   std::set<std::string> known;
   for (const Layout* layout : layouts_of("vmcx")) known.insert(record_shape(*layout));
-  for (const Generation generation : all_generations()) {
+  for (const GenerationTraits& traits : all_generations()) {
     for (const Vendor vendor : {Vendor::kIntel, Vendor::kAmd})
-      EXPECT_TRUE(known.contains(std::string(shape_in(generation, vendor, axis::kVmcx))));
+      EXPECT_TRUE(known.contains(shape_in(traits.generation, vendor, axis::kVmcx)));
   }
 }
 
