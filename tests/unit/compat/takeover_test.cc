@@ -18,7 +18,8 @@ DeviceEntry entry(const std::string& path, const std::string& type) {
   DeviceEntry device;
   device.path = path;
   device.type = type;
-  if (const LevelChunk* known = release_levels().back().find(type)) device.version = known->version;
+  const std::vector<ReleaseLevel> levels = release_levels();
+  if (const LevelChunk* known = levels.back().find(type)) device.version = known->version;
   device.readable_since = device.version;
   return device;
 }
